@@ -35,6 +35,7 @@ type Package struct {
 
 	PreDepends, Depends, Recommends, Suggests Dependency
 	Conflicts, Breaks, Replaces, Provides     Dependency // Provides uses Op "=" or none
+	Enhances                                  Dependency
 
 	InstalledSize int64  // KiB, as the control field says
 	Filename      string // below Index.URI, e.g. "pool/main/h/hello/hello_2.10-3_amd64.deb"; a path for local files

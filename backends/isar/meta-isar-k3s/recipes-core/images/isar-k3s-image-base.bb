@@ -1,0 +1,3 @@
+DESCRIPTION = "Base image of a K3s node"
+
+require isar-k3s-image.inc

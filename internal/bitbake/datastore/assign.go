@@ -1,0 +1,153 @@
+package datastore
+
+import (
+	"slices"
+	"strings"
+
+	"n3x/internal/bitbake/syntax"
+	"n3x/internal/diag"
+)
+
+// Assign carries out an assignment of a metadata file.
+func (d *Data) Assign(pos diag.Pos, a *syntax.Assignment) error {
+	d.At(pos, "")
+	if a.Flag == "" && !a.Export && (a.Op == syntax.Set || a.Op == syntax.Default || a.Op == syntax.WeakDefault) {
+		return d.once(a, a.Name, func() error { return d.assign(a) })
+	}
+	return d.assign(a)
+}
+
+func (d *Data) assign(a *syntax.Assignment) error {
+	if a.Export {
+		if err := d.setFlag(a.Name, "export", "1", Event{Op: "exported", Flag: "export", Detail: "1"}); err != nil {
+			return err
+		}
+	}
+	value, op, err := d.operand(a)
+	if err != nil {
+		return err
+	}
+	e := Event{Op: op, Flag: a.Flag, Detail: a.Value}
+	switch {
+	case a.Op == syntax.WeakDefault:
+		return d.setWeak(a.Name, a.Flag, value, e)
+	case a.Flag != "":
+		return d.setFlag(a.Name, a.Flag, value, e)
+	}
+	return d.set(a.Name, value, true, e)
+}
+
+// operand is the text to store and the name of the operation. += and its kin work on the bare value and so lose a weak default.
+func (d *Data) operand(a *syntax.Assignment) (value, op string, err error) {
+	switch a.Op {
+	case syntax.Set, syntax.WeakDefault:
+		return a.Value, "set", nil
+	case syntax.Immediate:
+		value, err = d.expandAs(a.Value, a.Name+"[:=]")
+		return value, "immediate", err
+	}
+	old, ok := d.assigned(a.Name, a.Flag)
+	switch a.Op {
+	case syntax.Default:
+		if ok {
+			return old, "set?", nil
+		}
+		return a.Value, "set?", nil
+	case syntax.Append:
+		return old + " " + a.Value, "append", nil
+	case syntax.Prepend:
+		return a.Value + " " + old, "prepend", nil
+	case syntax.PostDot:
+		return old + a.Value, "postdot", nil
+	}
+	return a.Value + old, "predot", nil
+}
+
+func (d *Data) assigned(name, flag string) (string, bool) {
+	if flag == "" {
+		return d.Assigned(name)
+	}
+	if f := d.find(name).flag(flag); f != nil {
+		return f.value.s, f.value.ok
+	}
+	return "", false
+}
+
+// setWeak sets the ??= default of a variable or flag. A name like X:append is taken as it is: its default never shows.
+func (d *Data) setWeak(name, flagName, value string, e Event) error {
+	if err := d.refuseRenamed(name); err != nil {
+		return err
+	}
+	v := d.own(name)
+	d.touch(name)
+	if flagName != "" {
+		v.ownFlag(flagName).weak = text{value, true}
+		e.Flag = "_defaultval_flag_" + flagName
+		d.record(v, e)
+		return nil
+	}
+	v.weak = text{value, true}
+	e.Flag = "_defaultval"
+	d.record(v, e)
+	d.linkOverrides(name)
+	return nil
+}
+
+// ReplaceReference writes value for each ${name} in the variables written since the last copy, as is done for LAYERDIR.
+func (d *Data) ReplaceReference(name, value string) error {
+	ref := "${" + name + "}"
+	keys := make([]string, 0, len(d.top.vars))
+	for key := range d.top.vars {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		c, _, err := d.unexpanded(key, mode{})
+		if err != nil {
+			return err
+		}
+		if strings.Contains(c.s, ref) {
+			value := strings.ReplaceAll(c.s, ref, value)
+			if err := d.set(key, value, false, Event{Op: "set", Detail: value}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ExpandKeys renames each variable whose name holds ${} to its expanded name. A warning is returned for each that replaces another.
+func (d *Data) ExpandKeys() (warnings []string, err error) {
+	if err := d.needOverrides(); err != nil {
+		return nil, err
+	}
+	type rename struct{ from, to string }
+	var todo []rename
+	for _, key := range d.Keys() {
+		if !strings.Contains(key, "${") {
+			continue
+		}
+		to, err := d.Expand(key)
+		if err != nil {
+			return nil, err
+		}
+		if to != key {
+			todo = append(todo, rename{key, to})
+		}
+	}
+	for _, r := range todo {
+		newer, ok, err := d.Var(r.to, false)
+		if err != nil {
+			return nil, err
+		}
+		if older, oldOK, err := d.Var(r.from, false); err != nil {
+			return nil, err
+		} else if ok && oldOK {
+			warnings = append(warnings, "variable key "+r.from+" ("+older+") replaces original key "+r.to+" ("+newer+")")
+		}
+		if err := d.RenameVar(r.from, r.to); err != nil {
+			return nil, err
+		}
+	}
+	return warnings, nil
+}

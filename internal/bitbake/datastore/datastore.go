@@ -1,0 +1,279 @@
+// Package datastore holds the variables of a BitBake configuration or recipe.
+//
+// Input are the assignments of metadata files, in file order; output are values by BitBake's rules: weak defaults,
+// :append, :prepend and :remove, overrides in the order of OVERRIDES (nested ones too), flags, and ${} references that are
+// expanded when a value is read. A reference to a variable that does not exist stays as it is written. A reference that
+// leads back to itself is refused with the chain of names. Every operation is remembered with its place.
+//
+// It mirrors bitbake's lib/bb/data_smart.py and the assignment rules of lib/bb/parse/ast.py. One deliberate difference: a
+// copy does not see what is written to the original afterwards, and active overrides are recomputed whenever a variable
+// that OVERRIDES was computed from has changed, also when only Python code read it.
+//
+// Inline Python, ${@...}, is evaluated by an [Evaluator] that the user of the store injects.
+package datastore
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"n3x/internal/bitbake/pyeval"
+	"n3x/internal/diag"
+)
+
+// Evaluator runs the Python expression of a ${@...} against d. pos is where the value that holds it was set.
+type Evaluator interface {
+	Eval(expr string, d *Data, pos diag.Pos) (string, error)
+}
+
+// Data is a set of variables. It must not be used by two goroutines at once, except for [Data.Copy] of a frozen Data.
+// Returned slices and maps belong to the caller.
+type Data struct {
+	top     *layer
+	eval    Evaluator
+	origin  origin
+	renamed map[string]string // renamed or dropped variables: new name, or a sentence
+
+	ready     *sync.Map          // statement -> *variable it makes when there is none of that name; shared by all copies
+	cache     map[string]content // expanded values; emptied by every write
+	expanding []string           // variables being expanded, outermost first
+	depth     int                // nesting of expansions over all copies
+
+	overrides    []string // active overrides in order, nil when not yet computed
+	overrideSet  map[string]bool
+	overrideDeps map[string]bool // variables read while overrides were computed
+	reads        map[string]bool // non-nil while overrides are being computed
+
+	// Environment is BB_ORIGENV: the environment that the program was started with, as variables.
+	Environment *Data
+}
+
+// origin is where the operations being recorded come from.
+type origin struct {
+	pos      diag.Pos
+	function string
+}
+
+// layer is one level of a chain of variables; only the chain's first layer is ever written.
+type layer struct {
+	vars   map[string]*variable
+	parent *layer
+	depth  int
+}
+
+// variable is one entry. Slices are shared between layers and must be replaced, not written to; see own.
+type variable struct {
+	value      text
+	weak       text // by ??=
+	none       bool // was set to None: there is no value, and weak does not count
+	flags      []flagEntry
+	appends    []operation
+	prepends   []operation
+	removes    []operation
+	overridden []override // NAME:override entries that may replace the value
+	history    []Event
+	shared     bool // in several stores at once: must be replaced, not written to
+}
+
+// text is a string that may be absent.
+type text struct {
+	s  string
+	ok bool
+}
+
+type flagEntry struct {
+	name        string
+	value, weak text
+}
+
+type operation struct {
+	value    string
+	override string // "" when unconditional, else names joined by ":"
+}
+
+type override struct {
+	name     string // the full variable name, e.g. "A:x:y"
+	override string // e.g. "x:y" for variable A, "y" for variable A:x
+}
+
+// defined says whether there is anything to read.
+func (v *variable) defined() bool {
+	return v.value.ok || v.weak.ok || v.none || len(v.flags) > 0 || len(v.appends) > 0 || len(v.prepends) > 0 || len(v.removes) > 0
+}
+
+// New is an empty store.
+func New() *Data {
+	return &Data{top: &layer{vars: map[string]*variable{}}, renamed: renamedVariables(), ready: &sync.Map{}}
+}
+
+// SetEvaluator sets what runs inline Python, for d and for copies made from now on.
+func (d *Data) SetEvaluator(e Evaluator) { d.eval = e }
+
+// Evaluator is what runs inline Python.
+func (d *Data) Evaluator() Evaluator { return d.eval }
+
+// At says where the operations that follow come from: a place in a file and, for Python code, the function's name.
+func (d *Data) At(pos diag.Pos, function string) { d.origin = origin{pos, function} }
+
+// Pos is the place last given to [Data.At].
+func (d *Data) Pos() diag.Pos { return d.origin.pos }
+
+const maxLayers = 12 // a longer chain is merged on the next copy
+
+// Copy is a store with the same variables; writes to one are not seen by the other. It costs next to nothing.
+func (d *Data) Copy() *Data {
+	if len(d.top.vars) > 0 {
+		parent := d.top
+		if parent.depth >= maxLayers {
+			parent = parent.merge(1)
+		}
+		d.top = &layer{vars: map[string]*variable{}, parent: parent, depth: parent.depth + 1}
+	}
+	c := *d
+	c.top = &layer{vars: map[string]*variable{}, parent: d.top.parent, depth: d.top.depth}
+	c.renamed = d.renamed
+	c.cache, c.expanding = nil, nil
+	c.overrides, c.overrideSet, c.overrideDeps, c.reads = nil, nil, nil, nil
+	return &c
+}
+
+// Freeze merges what d holds into one level, so that copies read it fast and may be made by several goroutines at once.
+// d must not be written afterwards.
+func (d *Data) Freeze() {
+	bottom := d.top.merge(0)
+	d.top = &layer{vars: map[string]*variable{}, parent: bottom, depth: 1}
+	d.forget()
+}
+
+// merge joins the layers of depth >= from into one of that depth.
+func (l *layer) merge(from int) *layer {
+	var chain []*layer
+	for ; l != nil && l.depth >= from; l = l.parent {
+		chain = append(chain, l)
+	}
+	vars := map[string]*variable{}
+	for _, one := range slices.Backward(chain) {
+		maps.Copy(vars, one.vars)
+	}
+	return &layer{vars: vars, parent: l, depth: from}
+}
+
+// find is the variable's entry for reading, or nil.
+func (d *Data) find(name string) *variable {
+	for l := d.top; l != nil; l = l.parent {
+		if v, ok := l.vars[name]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// own is the variable's entry for writing: made, or copied from a shared layer, when need be.
+func (d *Data) own(name string) *variable {
+	if v, ok := d.top.vars[name]; ok && !v.shared {
+		return v
+	}
+	v := &variable{}
+	if old := d.find(name); old != nil {
+		*v = *old
+		v.shared = false
+		v.flags = slices.Clone(v.flags)
+		v.appends, v.prepends, v.removes = slices.Clip(v.appends), slices.Clip(v.prepends), slices.Clip(v.removes)
+		v.overridden, v.history = slices.Clip(v.overridden), slices.Clip(v.history)
+	}
+	d.top.vars[name] = v
+	return v
+}
+
+// once carries out a statement that makes a variable. Where no variable of that name exists, what comes out depends on the
+// statement alone, so it is made once and shared by all stores that read the same file.
+func (d *Data) once(statement any, name string, carryOut func() error) error {
+	if strings.Contains(name, ":") || d.find(name) != nil {
+		return carryOut()
+	}
+	if v, ok := d.ready.Load(statement); ok {
+		d.touch(name)
+		d.top.vars[name] = v.(*variable)
+		return d.refuseRenamed(name)
+	}
+	if err := carryOut(); err != nil {
+		return err
+	}
+	v := d.top.vars[name]
+	v.shared = true
+	d.ready.Store(statement, v)
+	return nil
+}
+
+// touch notes that name changes: cached values, and active overrides that depend on it, are no longer valid.
+func (d *Data) touch(name string) {
+	d.forget()
+	if d.overrides == nil {
+		return
+	}
+	for {
+		if d.overrideDeps[name] {
+			d.overrides = nil
+			return
+		}
+		i := strings.LastIndexByte(name, ':')
+		if i < 0 {
+			return
+		}
+		name = name[:i]
+	}
+}
+
+func (d *Data) forget() {
+	if len(d.cache) > 0 {
+		clear(d.cache)
+	}
+}
+
+// Keys are the names of all variables that have a value or a flag, or whose value an active override supplies, sorted.
+func (d *Data) Keys() []string {
+	if err := d.needOverrides(); err != nil {
+		d.overrideSet = nil // whoever reads a value is told
+	}
+	names := map[string]bool{}
+	seen := map[string]bool{}
+	for l := d.top; l != nil; l = l.parent {
+		for name, v := range l.vars {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			if v.defined() || slices.ContainsFunc(v.overridden, func(o override) bool { return d.active(o.override) }) {
+				names[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// CreateCopy is [Data.Copy] for Python code.
+func (d *Data) CreateCopy() pyeval.Vars { return d.Copy() }
+
+// Inherits reports whether a class, named without folder and extension, has been inherited.
+func (d *Data) Inherits(class string) bool {
+	s, _ := d.Assigned("__inherit_cache")
+	return slices.ContainsFunc(words(s), func(path string) bool { return strings.HasSuffix(path, "/"+class+".bbclass") })
+}
+
+// MarkDependency tells whoever evaluates Python for d that a file was read or looked for.
+func (d *Data) MarkDependency(path string) {
+	if m, ok := d.eval.(pyeval.DependencyMarker); ok {
+		m.MarkDependency(path)
+	}
+}
+
+// Snapshot remembers the variables; the returned function goes back to them.
+func (d *Data) Snapshot() (restore func()) {
+	saved := d.Copy()
+	return func() {
+		d.top, d.renamed = saved.Copy().top, saved.renamed
+		d.forget()
+		d.overrides = nil
+	}
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+
+package pyeval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"n3x/internal/diag"
+)
+
+// run is one evaluation.
+type run struct {
+	ctx     context.Context
+	in      *Interp
+	site    Site
+	source  string
+	thread  *starlark.Thread
+	d       *data
+	funcs   map[*function]starlark.Value // of the library, initialised for this run
+	pending error                        // of an iteration that the machine believes finished
+	wrote   bool                         // variables were changed
+	steps   uint64
+	stop    func() bool
+}
+
+const runKey = "run"
+
+// running is the evaluation that a thread works for.
+func running(th *starlark.Thread) *run { return th.Local(runKey).(*run) }
+
+func newRun(ctx context.Context, in *Interp, s Site, source string) *run {
+	r := &run{ctx: ctx, in: in, site: s, source: source, funcs: map[*function]starlark.Value{}}
+	r.d = &data{vars: s.Vars}
+	r.thread = &starlark.Thread{Name: s.Name, Print: func(_ *starlark.Thread, msg string) {}}
+	r.thread.SetLocal(runKey, r)
+	r.thread.SetMaxExecutionSteps(in.opts.MaxSteps)
+	r.thread.OnMaxSteps = func(th *starlark.Thread) { th.Cancel(tooLong) }
+	r.stop = context.AfterFunc(ctx, func() { r.thread.Cancel("cancelled") })
+	return r
+}
+
+const tooLong = "too many steps"
+
+func (r *run) close() { r.stop() }
+
+// tick counts work that the Starlark machine does not see.
+func (r *run) tick(n uint64) error {
+	r.steps += n
+	if r.steps&1023 < n && r.ctx.Err() != nil {
+		return r.ctx.Err()
+	}
+	if r.steps > r.in.opts.MaxSteps {
+		return unsupported("a computation of more than %d steps", r.in.opts.MaxSteps)
+	}
+	return nil
+}
+
+// invoke initialises a program and calls the function that it defines.
+func (r *run) invoke(p *program, name string, kw []starlark.Tuple, pos ...starlark.Value) (starlark.Value, error) {
+	fn, err := r.load(p, name)
+	if err != nil {
+		return nil, err
+	}
+	return starlark.Call(r.thread, fn, pos, kw)
+}
+
+// load makes the function that a program defines; default values are evaluated now.
+func (r *run) load(p *program, name string) (starlark.Value, error) {
+	globals, err := p.prog.Init(r.thread, r.in.helpers)
+	if err != nil {
+		return nil, err
+	}
+	fn := globals[name]
+	if fn == nil {
+		return nil, fmt.Errorf("BUG: the program does not define %q", name)
+	}
+	globals.Freeze()
+	return fn, nil
+}
+
+// outcome is the final error of the run; changes made before a refusal are taken back for the fallback.
+func (r *run) outcome(err error, restore func()) error {
+	if err == nil && r.pending != nil {
+		err = r.pending
+	}
+	err = r.finish(err, func(file string, line int) diag.Pos {
+		if file == "" {
+			return offset(r.site.Pos, line)
+		}
+		return diag.Pos{File: file, Line: line}
+	})
+	var u *Unsupported
+	if !r.wrote || !errors.As(err, &u) || r.in.opts.Fallback == nil {
+		return err
+	}
+	if restore == nil {
+		return diag.Userf(u.Pos, "python: %s is not supported here, and the variables changed before cannot be restored", u.Construct)
+	}
+	restore()
+	return err
+}
+
+// sourceLine is the text of the line at pos, if it belongs to the evaluated text itself.
+func (r *run) sourceLine(pos diag.Pos) string {
+	if pos.File != r.site.Pos.File {
+		return ""
+	}
+	return nthLine(r.source, pos.Line-r.site.Pos.Line+1)
+}
+
+// call calls any callable value.
+func (r *run) call(fn starlark.Value, pos ...starlark.Value) (starlark.Value, error) {
+	if _, ok := fn.(starlark.Callable); !ok {
+		return nil, raise(typeError, "'%s' object is not callable", typeName(fn))
+	}
+	return starlark.Call(r.thread, fn, pos, nil)
+}
+
+// name resolves a name of the text of ${@...} itself: a variable of the datastore unless Python
+// or BitBake's context has such a name.
+func (r *run) name(name string) (starlark.Value, error) {
+	if v, ok := r.context(name); ok {
+		return v, nil
+	}
+	if r.in.builtins[name] == nil {
+		v, set, err := r.d.vars.Var(name, true)
+		if err != nil {
+			return nil, fromVars(err)
+		}
+		if set {
+			return text(v), nil
+		}
+	}
+	return r.global(name)
+}
+
+// compName resolves a name inside of a comprehension or lambda of such a text: whether that sees
+// the datastore's variables depends on CPython's version.
+func (r *run) compName(name string) (starlark.Value, error) {
+	v, err := r.global(name)
+	if x := asException(err); x != nil && x.class == nameError {
+		if _, set, err := r.d.vars.Var(name, false); err == nil && set {
+			return nil, unsupported("the variable %s as a bare name inside of a comprehension or lambda", name)
+		}
+	}
+	return v, err
+}
+
+// global resolves a name in BitBake's context (functions of classes and the modules there) or
+// among Python's builtins.
+func (r *run) global(name string) (starlark.Value, error) {
+	if v, ok := r.context(name); ok {
+		return v, nil
+	}
+	if v := r.in.builtins[name]; v != nil {
+		return v, nil
+	}
+	if refusedBuiltins[name] {
+		return nil, unsupported("the function %s", name)
+	}
+	return nil, raise(nameError, "name '%s' is not defined", name)
+}
+
+// context looks among the functions of classes and the modules that BitBake provides.
+func (r *run) context(name string) (starlark.Value, bool) {
+	if f := r.site.Lib.find(name); f != nil {
+		return builtin(name, func(r *run, a args) (starlark.Value, error) { return r.callDef(f, a) }), true
+	}
+	v := r.in.context[name]
+	return v, v != nil
+}
+
+// callDef calls a function of a class.
+func (r *run) callDef(f *function, a args) (starlark.Value, error) {
+	fn := r.funcs[f]
+	if fn == nil {
+		p, err := f.compiled()
+		if err != nil {
+			return nil, err
+		}
+		if fn, err = r.load(p, f.def.Name); err != nil {
+			return nil, err
+		}
+		r.funcs[f] = fn
+	}
+	return starlark.Call(r.thread, fn, a.pos, a.kw)
+}

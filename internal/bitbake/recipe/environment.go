@@ -1,0 +1,69 @@
+package recipe
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"n3x/internal/bitbake/datastore"
+	"n3x/internal/diag"
+)
+
+// exportedEnvironment are the variables that BitBake takes from the environment and exports to tasks.
+var exportedEnvironment = []string{"BB_TASKHASH", "HOME", "LOGNAME", "PATH", "PWD", "SHELL", "USER", "LC_ALL", "BBSERVER"}
+
+// approved are the names of the environment variables that metadata may see.
+func approved(environ map[string]string) []string {
+	if _, ok := environ["BB_PRESERVE_ENV"]; ok {
+		return slices.Sorted(maps.Keys(environ))
+	}
+	var names []string
+	if list, ok := environ["BB_ENV_PASSTHROUGH"]; ok {
+		names = append(strings.Fields(list), "BB_ENV_PASSTHROUGH")
+	} else {
+		names = append([]string{"BBPATH", "BB_PRESERVE_ENV", "BB_ENV_PASSTHROUGH_ADDITIONS"}, exportedEnvironment...)
+	}
+	if list, ok := environ["BB_ENV_PASSTHROUGH_ADDITIONS"]; ok {
+		names = append(append(names, strings.Fields(list)...), "BB_ENV_PASSTHROUGH_ADDITIONS")
+	}
+	return names
+}
+
+// inheritEnvironment puts the approved variables into d, and the whole environment into BB_ORIGENV.
+func inheritEnvironment(d *datastore.Data, environ map[string]string) error {
+	origin := datastore.New()
+	for _, name := range slices.Sorted(maps.Keys(environ)) {
+		if !validEnvironmentName(name) {
+			continue
+		}
+		if err := origin.SetVar(name, environ[name]); err != nil {
+			return diag.Userf(diag.Pos{}, "environment: %w", err)
+		}
+	}
+	d.Environment = origin
+	allowed := approved(environ)
+	for _, name := range slices.Sorted(maps.Keys(environ)) {
+		if !slices.Contains(allowed, name) || !validEnvironmentName(name) {
+			continue
+		}
+		if err := d.SetVar(name, environ[name]); err != nil {
+			return err
+		}
+		if slices.Contains(exportedEnvironment, name) {
+			if err := d.SetVarFlag(name, "export", "True"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// validEnvironmentName leaves out names that would be read as operations on variables.
+func validEnvironmentName(name string) bool {
+	for _, op := range []string{"_append", "_prepend", "_remove"} {
+		if strings.Contains(name, op) {
+			return false
+		}
+	}
+	return name != "" && !strings.Contains(name, ":")
+}

@@ -1,0 +1,348 @@
+package recipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"n3x/internal/bitbake/datastore"
+	"n3x/internal/bitbake/pyeval"
+	"n3x/internal/bitbake/syntax"
+	"n3x/internal/diag"
+)
+
+const maxIncludes = 100 // nested includes, before a cycle is assumed
+
+// evaluator carries out the statements of files on one store.
+type evaluator struct {
+	*shared
+	ctx   context.Context
+	d     *datastore.Data
+	state state
+	stack []string // files being evaluated, outermost first
+}
+
+// shared is what all evaluators of one load have in common.
+type shared struct {
+	tree     *tree
+	interp   *pyeval.Interp
+	warnings *warnings
+	topDir   string
+	before   release // the release to follow
+}
+
+// state is what a store's files have declared beside variables. Copies share slices, so these are only ever appended to
+// after clipping.
+type state struct {
+	lib       *pyeval.Library
+	classType string // "global" while the base configuration is read, then "recipe"
+	inherited []string
+	deferred  []deferredInherit
+	handlers  []handler
+	// registered are the handlers that see events: those declared before the configuration, or the recipe's finalisation, was complete.
+	registered []handler
+	anonymous  []anonymous
+	files      []string        // read or looked for, in order
+	known      map[string]bool // the same as a set
+}
+
+type deferredInherit struct {
+	classes string
+	pos     diag.Pos
+}
+
+// handler is an event handler that addhandler named.
+type handler struct {
+	name string
+	pos  diag.Pos
+}
+
+// anonymous is a `python () {` block.
+type anonymous struct {
+	body string
+	pos  diag.Pos
+}
+
+// fork is an evaluator on a copy of the store; what one declares from now on is unknown to the other.
+func (e *evaluator) fork(ctx context.Context) *evaluator {
+	c := &evaluator{shared: e.shared, ctx: ctx, d: e.d.Copy(), state: e.state}
+	s := &c.state
+	s.lib = pyeval.NewLibrary(e.state.lib)
+	s.inherited, s.deferred, s.handlers = slices.Clip(s.inherited), slices.Clip(s.deferred), slices.Clip(s.handlers)
+	s.anonymous, s.files, s.known = slices.Clip(s.anonymous), slices.Clip(s.files), maps.Clone(s.known)
+	c.attach()
+	return c
+}
+
+// depend notes that a file was read or looked for.
+func (e *evaluator) depend(path string) {
+	if !e.state.known[path] {
+		e.state.known[path] = true
+		e.state.files = append(e.state.files, path)
+	}
+}
+
+// which looks item up in a colon-separated list of folders and notes every place it looked at.
+func (e *evaluator) which(list, item string) string {
+	for dir := range strings.SplitSeq(list, ":") {
+		path := joinPath(dir, item)
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(e.topDir, path)
+		}
+		if e.tree.exists(path) {
+			return path
+		}
+		e.depend(path)
+	}
+	return ""
+}
+
+// file evaluates one file, as bb.parse.handle does.
+func (e *evaluator) file(path string) error {
+	if len(e.stack) >= maxIncludes {
+		return e.includeCycle(path)
+	}
+	e.depend(path)
+	f, err := e.tree.parse(path)
+	if err != nil {
+		return err
+	}
+	for _, w := range f.Warnings {
+		e.warn(w.Pos, w.Text)
+	}
+	e.stack = append(e.stack, path)
+	defer func() { e.stack = e.stack[:len(e.stack)-1] }()
+	if filepath.Ext(path) == ".bbclass" {
+		return e.statements(f)
+	}
+	old, _, err := e.d.Var("FILE", false)
+	if err != nil {
+		return err
+	}
+	if old != path {
+		if err := e.setFile(path); err != nil {
+			return err
+		}
+	}
+	err = e.statements(f)
+	if old != "" && old != path {
+		err = errors.Join(err, e.setFile(old))
+	}
+	return err
+}
+
+func (e *evaluator) setFile(path string) error {
+	e.d.At(diag.Pos{}, "")
+	return e.d.SetVar("FILE", path)
+}
+
+func (e *evaluator) includeCycle(path string) error {
+	err := diag.Userf(e.d.Pos(), "files include each other without end").WithHint("remove one of the includes")
+	for _, p := range append(e.stack[len(e.stack)-4:], path) {
+		err = err.WithNote("%s", p)
+	}
+	return err
+}
+
+func (e *evaluator) statements(f *syntax.File) error {
+	for _, s := range f.Statements {
+		if err := e.statement(f.Name, s); err != nil {
+			return err
+		}
+	}
+	return e.ctx.Err()
+}
+
+func (e *evaluator) statement(file string, s syntax.Statement) error {
+	pos := diag.Pos{File: file, Line: s.Line()}
+	if a, ok := s.(*syntax.Assignment); ok {
+		e.checkCombination(pos, a)
+		if a.Op == syntax.WeakDefault && a.Flag != "" && e.before.weakFlagsAssign {
+			plain := *a
+			plain.Op = syntax.Set
+			a = &plain
+		}
+		return placed(pos, e.d.Assign(pos, a))
+	}
+	e.d.At(pos, "")
+	switch s := s.(type) {
+	case *syntax.Function:
+		return e.function(pos, s)
+	case *syntax.Def:
+		return e.def(pos, s)
+	case *syntax.Inherit:
+		if s.Deferred {
+			e.state.deferred = append(e.state.deferred, deferredInherit{s.Classes, pos})
+			return nil
+		}
+		return e.inherit(s.Classes, pos, false)
+	case *syntax.Include:
+		return e.include(pos, s)
+	case *syntax.Export:
+		return e.d.Export(s.Name)
+	case *syntax.Unset:
+		if s.Flag != "" {
+			return e.d.DelVarFlag(s.Name, s.Flag)
+		}
+		return e.d.DelVar(s.Name)
+	case *syntax.ExportFunctions:
+		return e.exportFunctions(pos, s)
+	case *syntax.AddTask:
+		for _, t := range strings.FieldsFunc(s.Tasks, isSpace) {
+			if err := e.d.AddTask(t, strings.FieldsFunc(s.Before, isSpace), strings.FieldsFunc(s.After, isSpace)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case *syntax.DelTask:
+		return e.delTask(pos, s)
+	case *syntax.AddHandler:
+		for _, name := range s.Names {
+			e.state.handlers = append(e.state.handlers, handler{name, pos})
+			if err := e.d.SetVarFlag(name, "handler", "1"); err != nil {
+				return err
+			}
+		}
+		return nil
+	case *syntax.AddPyLib:
+		return e.addPyLib(pos)
+	case *syntax.AddFragments:
+		return e.addFragments(pos, s)
+	}
+	return &diag.Error{Kind: diag.Broken, Pos: pos, Text: fmt.Sprintf("statement %T is not known", s)}
+}
+
+func (e *evaluator) delTask(pos diag.Pos, s *syntax.DelTask) error {
+	names, err := e.d.Expand(s.Tasks)
+	if err != nil {
+		return placed(pos, err)
+	}
+	for _, t := range strings.FieldsFunc(names, isSpace) {
+		if err := e.d.DelTask(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addPyLib accepts the statement where BitBake does: directly in the configuration files it reads itself.
+func (e *evaluator) addPyLib(pos diag.Pos) error {
+	if len(e.stack) > 1 {
+		return diag.Userf(pos, "addpylib works in bblayers.conf, layer.conf and bitbake.conf only").
+			WithHint("move it to the layer's conf/layer.conf")
+	}
+	return nil
+}
+
+// checkCombination warns about operators that do nothing useful together.
+func (e *evaluator) checkCombination(pos diag.Pos, a *syntax.Assignment) {
+	if !strings.Contains(a.Name, ":append") && !strings.Contains(a.Name, ":prepend") && !strings.Contains(a.Name, ":remove") {
+		return
+	}
+	switch a.Op {
+	case syntax.Append, syntax.Prepend, syntax.PostDot, syntax.PreDot:
+		e.warn(pos, fmt.Sprintf("%s %s is not a recommended operator combination, please replace it.", a.Name, a.Op))
+	}
+}
+
+// placed gives err a place unless it has one.
+func placed(pos diag.Pos, err error) error {
+	if err == nil {
+		return nil
+	}
+	var d *diag.Error
+	if errors.As(err, &d) && !d.Pos.IsZero() {
+		return err
+	}
+	var skip *pyeval.SkipRecipe
+	if errors.As(err, &skip) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &diag.Error{Kind: diag.User, Pos: pos, Text: err.Error(), Err: err}
+}
+
+// include carries out include, require and include_all.
+func (e *evaluator) include(pos diag.Pos, s *syntax.Include) error {
+	text, err := e.d.Expand(s.Files)
+	if err != nil {
+		return placed(pos, err)
+	}
+	path, err := e.d.Value("BBPATH")
+	if err != nil {
+		return placed(pos, err)
+	}
+	dirs := []string{""}
+	if s.All {
+		dirs = strings.Split(path, ":")
+	}
+	for _, dir := range dirs {
+		for _, name := range strings.FieldsFunc(text, isSpace) {
+			if s.All {
+				name = joinPath(dir, name)
+			}
+			if err := e.includeOne(pos, name, path, s.Require); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *evaluator) includeOne(pos diag.Pos, name, bbpath string, require bool) error {
+	if name == pos.File {
+		return nil
+	}
+	path := name
+	if !filepath.IsAbs(name) {
+		path = e.which(filepath.Dir(pos.File)+":"+bbpath, name)
+	}
+	if path != "" && e.state.known[path] {
+		if file, _, _ := e.d.Var("FILE", false); e.tree.exists(path) {
+			e.warn(pos, fmt.Sprintf("Duplicate inclusion for %s in %s", path, file))
+		}
+	}
+	if !syntax.Supported(name) {
+		return diag.Userf(pos, "%s is not a BitBake file", name).WithHint("included files end in .inc, .conf, .bb or .bbclass")
+	}
+	if path == "" || !e.tree.isFile(path) {
+		if path != "" {
+			e.depend(path)
+		}
+		if require {
+			return e.missing(pos, name, bbpath)
+		}
+		return nil
+	}
+	err := e.file(path)
+	if errors.Is(err, fs.ErrNotExist) && !require {
+		return nil
+	}
+	return err
+}
+
+// missing is the error for a required file that does not exist.
+func (e *evaluator) missing(pos diag.Pos, name, bbpath string) error {
+	err := diag.Userf(pos, "could not include required file %s", name)
+	dir, base := filepath.Split(name)
+	var names []string
+	for root := range strings.SplitSeq(filepath.Dir(pos.File)+":"+bbpath, ":") {
+		if filepath.IsAbs(name) {
+			root = ""
+		}
+		for _, entry := range e.tree.readDir(strings.TrimSuffix(joinPath(root, dir), "/")) {
+			names = append(names, entry.Name())
+		}
+	}
+	if near := diag.Nearest(base, names); near != "" {
+		return err.WithHint("did you mean %s?", dir+near)
+	}
+	return err.WithNote("looked for it beside the file and in BBPATH = %q", bbpath).
+		WithHint("write include instead of require if it may be absent")
+}
+
+func isSpace(r rune) bool { return datastore.IsSpace(r) }

@@ -1,0 +1,229 @@
+package recipe
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"n3x/internal/bitbake/syntax"
+)
+
+// tree is the file system that metadata sees: overlays in front of the disk. What it has found out about a path stays true for
+// the tree's life, so that one load works on one state. It may be used by several goroutines.
+type tree struct {
+	overlays []Overlay // longest path first
+	stats    sync.Map  // path -> statResult
+	dirs     sync.Map  // path -> []fs.DirEntry
+	parsed   sync.Map  // path -> *parsedFile
+}
+
+type statResult struct {
+	info fs.FileInfo
+	err  error
+}
+
+type parsedFile struct {
+	once sync.Once
+	file *syntax.File
+	err  error
+}
+
+func newTree(overlays []Overlay) *tree {
+	t := &tree{overlays: slices.Clone(overlays)}
+	for i := range t.overlays {
+		t.overlays[i].Path = filepath.Clean(t.overlays[i].Path)
+	}
+	slices.SortStableFunc(t.overlays, func(a, b Overlay) int { return len(b.Path) - len(a.Path) })
+	return t
+}
+
+// locate says in which overlay a path lies, and under which name there; nil when it is on disk.
+func (t *tree) locate(path string) (fs.FS, string) {
+	for _, o := range t.overlays {
+		if path == o.Path {
+			return o.FS, "."
+		}
+		if len(path) > len(o.Path) && path[len(o.Path)] == '/' && strings.HasPrefix(path, o.Path) {
+			return o.FS, path[len(o.Path)+1:]
+		}
+	}
+	return nil, path
+}
+
+// stat follows symbolic links.
+func (t *tree) stat(path string) (fs.FileInfo, error) {
+	if r, ok := t.stats.Load(path); ok {
+		return r.(statResult).info, r.(statResult).err
+	}
+	var r statResult
+	if fsys, name := t.locate(filepath.Clean(path)); fsys != nil {
+		r.info, r.err = fs.Stat(fsys, name)
+	} else {
+		r.info, r.err = os.Stat(path)
+	}
+	t.stats.Store(path, r)
+	return r.info, r.err
+}
+
+func (t *tree) exists(path string) bool {
+	_, err := t.stat(path)
+	return err == nil
+}
+
+func (t *tree) isDir(path string) bool {
+	info, err := t.stat(path)
+	return err == nil && info.IsDir()
+}
+
+func (t *tree) isFile(path string) bool {
+	info, err := t.stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (t *tree) read(path string) ([]byte, error) {
+	if fsys, name := t.locate(filepath.Clean(path)); fsys != nil {
+		return fs.ReadFile(fsys, name)
+	}
+	return os.ReadFile(path)
+}
+
+// readDir is sorted by name; a folder that cannot be read is empty.
+func (t *tree) readDir(path string) []fs.DirEntry {
+	if r, ok := t.dirs.Load(path); ok {
+		return r.([]fs.DirEntry)
+	}
+	var entries []fs.DirEntry
+	if fsys, name := t.locate(filepath.Clean(path)); fsys != nil {
+		entries, _ = fs.ReadDir(fsys, name)
+	} else {
+		entries, _ = os.ReadDir(path)
+	}
+	t.dirs.Store(path, entries)
+	return entries
+}
+
+// parse gives the statements of a file, which are read once.
+func (t *tree) parse(path string) (*syntax.File, error) {
+	p, ok := t.parsed.Load(path)
+	if !ok {
+		p, _ = t.parsed.LoadOrStore(path, &parsedFile{})
+	}
+	one := p.(*parsedFile)
+	one.once.Do(func() {
+		var data []byte
+		if data, one.err = t.read(path); one.err == nil {
+			one.file, one.err = syntax.Parse(path, data)
+		}
+	})
+	return one.file, one.err
+}
+
+// joinPath is Python's os.path.join: nothing is cleaned.
+func joinPath(dir, name string) string {
+	switch {
+	case dir == "" || strings.HasPrefix(name, "/"):
+		return name
+	case strings.HasSuffix(dir, "/"):
+		return dir + name
+	}
+	return dir + "/" + name
+}
+
+// glob is Python's glob.glob, sorted. Only the folders that a pattern names are read.
+func (t *tree) glob(pattern string) []string {
+	if !strings.ContainsAny(pattern, "*?[") {
+		if t.exists(pattern) {
+			return []string{pattern}
+		}
+		return nil
+	}
+	dir, base := filepath.Split(pattern)
+	dirs := []string{strings.TrimSuffix(dir, "/")}
+	if strings.ContainsAny(dir, "*?[") {
+		dirs = t.glob(dirs[0])
+	}
+	var found []string
+	for _, d := range dirs {
+		if d == "" && strings.HasPrefix(pattern, "/") {
+			d = "/"
+		}
+		if !strings.ContainsAny(base, "*?[") {
+			if p := joinPath(d, base); base == "" && t.isDir(d) || base != "" && t.exists(p) {
+				found = append(found, p)
+			}
+			continue
+		}
+		for _, e := range t.readDir(d) {
+			name := e.Name()
+			if strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") {
+				continue
+			}
+			if ok, err := filepath.Match(pythonPattern(base), name); ok && err == nil {
+				found = append(found, joinPath(d, name))
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// pythonPattern rewrites a fnmatch pattern for filepath.Match: sets are negated by !, and a backslash is no escape.
+func pythonPattern(s string) string {
+	return strings.NewReplacer(`[!`, `[^`, `\`, `\\`).Replace(s)
+}
+
+// walk lists the recipes and appends below a folder.
+func (t *tree) walk(dir string) []string {
+	var found, dirs []string
+	for _, e := range t.readDir(dir) {
+		path := joinPath(dir, e.Name())
+		switch {
+		case t.isDir(path):
+			if n := e.Name(); e.Type()&fs.ModeSymlink == 0 && n != "SCCS" && n != "CVS" && n != ".svn" {
+				dirs = append(dirs, path)
+			}
+		case strings.HasSuffix(path, ".bb") || strings.HasSuffix(path, ".bbappend"):
+			found = append(found, path)
+		}
+	}
+	for _, d := range dirs {
+		found = append(found, t.walk(d)...)
+	}
+	return found
+}
+
+// pythonFiles shows a tree to Python code.
+type pythonFiles struct{ t *tree }
+
+// Stat implements [pyeval.Files].
+func (p pythonFiles) Stat(path string) (fs.FileInfo, error) { return p.t.stat(path) }
+
+// Lstat implements [pyeval.Files].
+func (p pythonFiles) Lstat(path string) (fs.FileInfo, error) {
+	if fsys, name := p.t.locate(filepath.Clean(path)); fsys != nil {
+		return fs.Stat(fsys, name) // overlays hold no links
+	}
+	return os.Lstat(path)
+}
+
+// ReadFile implements [pyeval.Files].
+func (p pythonFiles) ReadFile(path string) ([]byte, error) { return p.t.read(path) }
+
+// ReadDir implements [pyeval.Files].
+func (p pythonFiles) ReadDir(path string) ([]fs.DirEntry, error) {
+	if _, err := p.t.stat(path); err != nil {
+		return nil, err
+	}
+	return slices.Clone(p.t.readDir(path)), nil
+}
+
+// Readlink implements [pyeval.Files].
+func (p pythonFiles) Readlink(path string) (string, error) {
+	if fsys, _ := p.t.locate(filepath.Clean(path)); fsys != nil {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: fs.ErrInvalid}
+	}
+	return os.Readlink(path)
+}

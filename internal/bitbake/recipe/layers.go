@@ -1,0 +1,310 @@
+package recipe
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"n3x/internal/diag"
+)
+
+// collections are the layers with their priorities. One without BBFILE_PRIORITY comes one above the highest of those it
+// depends on.
+func collections(base *evaluator) ([]Layer, error) {
+	d := base.d
+	names, err := d.Words("BBFILE_COLLECTIONS")
+	if err != nil {
+		return nil, err
+	}
+	p := &priorities{values: map[string]int{}, depends: map[string][]string{}}
+	var errs []error
+	for _, c := range names {
+		if err := p.read(base, c); err != nil {
+			errs = append(errs, err)
+		}
+		if err := p.needs(base, c, names); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	var layers []Layer
+	for _, c := range names {
+		pattern, ok, err := d.Var("BBFILE_PATTERN_"+c, true)
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
+			return nil, diag.Userf(d.LastSet("BBFILE_COLLECTIONS"), "BBFILE_PATTERN_%s is not defined", c).
+				WithHint(`add BBFILE_PATTERN_%s = "^${LAYERDIR}/" to the layer's layer.conf`, c)
+		}
+		l := Layer{Name: c, Pattern: pattern, Priority: p.of(c, nil)}
+		if pattern == "" {
+			pattern = "^NULL$"
+		}
+		if l.re, err = regexp.Compile("^(?:" + pattern + ")"); err != nil {
+			return nil, diag.Userf(d.LastSet("BBFILE_PATTERN_"+c), "BBFILE_PATTERN_%s %q is not a valid regular expression: %w", c, pattern, err)
+		}
+		if l.Dir, err = d.Value("LAYERDIR_" + c); err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	return layers, nil
+}
+
+// priorities works out the priority of each collection.
+type priorities struct {
+	values  map[string]int // 0 or missing: not known yet
+	lowest  int
+	depends map[string][]string
+}
+
+func (p *priorities) read(base *evaluator, c string) error {
+	text, err := base.d.Value("BBFILE_PRIORITY_" + c)
+	if err != nil || text == "" {
+		return err
+	}
+	n, err := strconv.Atoi(strings.TrimFunc(text, isSpace))
+	if err != nil {
+		return diag.Userf(base.d.LastSet("BBFILE_PRIORITY_"+c), "BBFILE_PRIORITY_%s = %q is not a number", c, text)
+	}
+	if p.lowest == 0 || n < p.lowest {
+		p.lowest = n
+	}
+	p.values[c] = n
+	return nil
+}
+
+func (p *priorities) of(c string, above []string) int {
+	if p.values[c] != 0 || slices.Contains(above, c) {
+		return p.values[c]
+	}
+	highest := p.lowest
+	for _, dep := range p.depends[c] {
+		highest = max(highest, p.of(dep, append(above, c)))
+	}
+	p.values[c] = highest + 1
+	return highest + 1
+}
+
+// needs checks LAYERDEPENDS and takes note of LAYERRECOMMENDS.
+func (p *priorities) needs(base *evaluator, c string, present []string) error {
+	d := base.d
+	var errs []error
+	for _, variable := range []string{"LAYERDEPENDS_", "LAYERRECOMMENDS_"} {
+		text, err := d.Value(variable + c)
+		if err != nil {
+			return err
+		}
+		must := variable == "LAYERDEPENDS_"
+		deps, err := explodeVersions(text)
+		if err != nil {
+			return diag.Userf(d.LastSet(variable+c), "%s%s: %w", variable, c, err)
+		}
+		for _, dep := range deps {
+			if !slices.Contains(present, dep.name) {
+				if must {
+					errs = append(errs, missingLayer(d.LastSet(variable+c), c, dep.name, present))
+				}
+				continue
+			}
+			have, err := d.Value("LAYERVERSION_" + dep.name)
+			if err != nil {
+				return err
+			}
+			if must {
+				if err := dep.check(d.LastSet(variable+c), c, have); err != nil {
+					errs = append(errs, err)
+				}
+			}
+			p.depends[c] = append(p.depends[c], dep.name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func missingLayer(pos diag.Pos, c, dep string, present []string) error {
+	err := diag.Userf(pos, "layer %s depends on layer %s, which is not enabled", c, dep)
+	if near := diag.Nearest(dep, present); near != "" {
+		return err.WithNote("there is a layer %s", near).WithHint("correct LAYERDEPENDS_%s, or add the layer to BBLAYERS", c)
+	}
+	return err.WithHint("add the layer to BBLAYERS")
+}
+
+// versionedName is `name (op version) ...`.
+type versionedName struct {
+	name        string
+	constraints [][2]string // operator, version
+}
+
+func (v versionedName) check(pos diag.Pos, c, have string) error {
+	for _, con := range v.constraints {
+		if have == "" {
+			return diag.Userf(pos, "layer %s depends on version %s %s of layer %s, which specifies no version", c, con[0], con[1], v.name).
+				WithHint("the other layer's layer.conf has to set LAYERVERSION_%s", v.name)
+		}
+		if !compareOp(have, con[1], con[0]) {
+			return diag.Userf(pos, "layer %s depends on version %s %s of layer %s, but version %s is enabled", c, con[0], con[1], v.name, have).
+				WithHint("use matching versions of the two layers")
+		}
+	}
+	return nil
+}
+
+// explodeVersions reads `a b (>= 2) c`.
+func explodeVersions(s string) ([]versionedName, error) {
+	s = strings.NewReplacer("(", " ( ", ")", " ) ").Replace(strings.ReplaceAll(s, ",", " "))
+	var names []versionedName
+	words := strings.FieldsFunc(s, isSpace)
+	for i := 0; i < len(words); i++ {
+		if words[i] != "(" {
+			at := slices.IndexFunc(names, func(n versionedName) bool { return n.name == words[i] })
+			if at < 0 {
+				names = append(names, versionedName{name: words[i]})
+			}
+			continue
+		}
+		end := slices.Index(words[i:], ")")
+		if end < 0 || len(names) == 0 {
+			return nil, errors.New("unbalanced ( in " + strconv.Quote(s))
+		}
+		text := strings.Join(words[i+1:i+end], "")
+		op := text[:len(text)-len(strings.TrimLeft(text, "<>=!"))]
+		if !slices.Contains([]string{"=", "==", "<", "<=", ">", ">=", "<<", ">>", "!="}, op) || op == text {
+			return nil, errors.New("cannot read the version " + strconv.Quote(text))
+		}
+		last := &names[len(names)-1]
+		last.constraints = append(last.constraints, [2]string{op, text[len(op):]})
+		i += end
+	}
+	return names, nil
+}
+
+// layerOf is the layer a file belongs to: of the patterns that match, the longest in reverse text order, as in BitBake.
+func (w *World) layerOf(file string) *Layer { return layerOf(w.layers, file) }
+
+func layerOf(layers []Layer, file string) *Layer {
+	var best *Layer
+	for i := range layers {
+		l := &layers[i]
+		if (best == nil || l.Pattern > best.Pattern) && l.re.MatchString(file) {
+			best = l
+		}
+	}
+	return best
+}
+
+// recipeAppend is a .bbappend file and the recipe file name it is for, which may hold a %.
+type recipeAppend struct {
+	recipe, file string
+}
+
+// found are the files that BBFILES names.
+type found struct {
+	recipes []string
+	appends []recipeAppend
+}
+
+// collect lists recipes and appends: patterns in the order of their layers' priorities, without what BBMASK matches.
+func (w *World) collect(base *evaluator) (*found, error) {
+	patterns, err := base.d.Words("BBFILES")
+	if err != nil {
+		return nil, err
+	}
+	priority := func(pattern string) int {
+		if l := w.layerOf(pattern); l != nil {
+			return l.Priority
+		}
+		return 0
+	}
+	slices.SortStableFunc(patterns, func(a, b string) int { return priority(a) - priority(b) })
+	masked, err := mask(base)
+	if err != nil {
+		return nil, err
+	}
+	f := &found{}
+	seen := map[string]bool{}
+	for _, p := range patterns {
+		files := []string{}
+		if base.tree.isDir(p) {
+			files = base.tree.walk(p)
+		} else {
+			files = base.tree.glob(p)
+		}
+		for _, file := range files {
+			if seen[file] || masked(file) {
+				continue
+			}
+			seen[file] = true
+			if strings.HasSuffix(file, ".bb") {
+				f.recipes = append(f.recipes, file)
+			} else if name, ok := strings.CutSuffix(baseName(file), ".bbappend"); ok {
+				f.appends = append(f.appends, recipeAppend{name + ".bb", file})
+			}
+		}
+	}
+	if len(f.recipes) == 0 {
+		return nil, diag.Userf(base.d.LastSet("BBFILES"), "no recipe files found").
+			WithNote("BBFILES = %q", strings.Join(patterns, " ")).
+			WithHint("check BBLAYERS, and BBFILES in the layers' layer.conf")
+	}
+	return f, nil
+}
+
+// mask tells which files BBMASK leaves out.
+func mask(base *evaluator) (func(string) bool, error) {
+	words, err := base.d.Words("BBMASK")
+	if err != nil {
+		return nil, err
+	}
+	var res []*regexp.Regexp
+	for _, word := range words {
+		text := word
+		if strings.HasPrefix(text, "|") {
+			base.warn(base.d.LastSet("BBMASK"), "BBMASK contains regular expression beginning with '|', fixing: "+word)
+			text = text[1:]
+		}
+		re, err := regexp.Compile(text)
+		if err != nil {
+			return nil, diag.Userf(base.d.LastSet("BBMASK"), "BBMASK %q is not a valid regular expression: %w", text, err)
+		}
+		res = append(res, re)
+	}
+	return func(file string) bool {
+		return slices.ContainsFunc(res, func(re *regexp.Regexp) bool { return re.MatchString(file) })
+	}, nil
+}
+
+// fits says whether the append is for a recipe file; % stands for any ending.
+func (a recipeAppend) fits(recipe string) bool {
+	if a.recipe == recipe {
+		return true
+	}
+	i := strings.IndexByte(a.recipe, '%')
+	return i >= 0 && strings.HasPrefix(a.recipe, recipe[:min(i, len(recipe))])
+}
+
+func (f *found) appendsFor(recipe string) []string {
+	var files []string
+	for _, a := range f.appends {
+		if a.fits(baseName(recipe)) {
+			files = append(files, a.file)
+		}
+	}
+	return files
+}
+
+// unused are the appends that fit no recipe.
+func (f *found) unused() []string {
+	var files []string
+	for _, a := range f.appends {
+		if !slices.ContainsFunc(f.recipes, func(r string) bool { return a.fits(baseName(r)) }) {
+			files = append(files, a.file)
+		}
+	}
+	return files
+}

@@ -1,0 +1,158 @@
+package recipe
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"n3x/internal/bitbake/pyeval"
+	"n3x/internal/diag"
+)
+
+// loader is one run of Load.
+type loader struct {
+	*shared
+	opts Options
+}
+
+func newLoader(opts Options) (*loader, error) {
+	top, err := filepath.Abs(opts.TopDir)
+	if err != nil {
+		return nil, diag.Userf(diag.Pos{File: opts.TopDir}, "find the build directory: %w", err)
+	}
+	s := &shared{tree: newTree(opts.Overlays), topDir: top, warnings: &warnings{}}
+	if s.before, err = parseRelease(opts.BitBake); err != nil {
+		return nil, err
+	}
+	py := opts.Python
+	py.Files, py.Cwd, py.Environ = pythonFiles{s.tree}, top, cleanEnvironment(opts.Environ)
+	log := py.Log
+	py.Log = func(level, text string) {
+		if level == "warn" || level == "error" {
+			s.warn(diag.Pos{}, text)
+		}
+		if log != nil {
+			log(level, text)
+		}
+	}
+	py.Funcs = s.functions(py.Funcs)
+	s.interp = pyeval.New(py)
+	return &loader{shared: s, opts: opts}, nil
+}
+
+// cleanEnvironment is os.environ as Python in metadata sees it.
+func cleanEnvironment(environ map[string]string) map[string]string {
+	clean := map[string]string{}
+	for _, name := range approved(environ) {
+		if v, ok := environ[name]; ok {
+			clean[name] = v
+		}
+	}
+	clean["LC_ALL"] = "en_US.UTF-8"
+	return clean
+}
+
+// warnings collects what BitBake would warn about, each once. It may be used by several goroutines.
+type warnings struct {
+	mu   sync.Mutex
+	list []Warning
+	seen map[Warning]bool
+}
+
+func (s *shared) warn(pos diag.Pos, text string) {
+	w := Warning{pos, text}
+	s.warnings.mu.Lock()
+	defer s.warnings.mu.Unlock()
+	if s.warnings.seen[w] {
+		return
+	}
+	if s.warnings.seen == nil {
+		s.warnings.seen = map[Warning]bool{}
+	}
+	s.warnings.seen[w] = true
+	s.warnings.list = append(s.warnings.list, w)
+}
+
+// sorted is the list in an order that does not depend on which recipe was evaluated first.
+func (w *warnings) sorted() []Warning {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := slices.Clone(w.list)
+	slices.SortStableFunc(list, func(a, b Warning) int {
+		if c := strings.Compare(a.Pos.File, b.Pos.File); c != 0 {
+			return c
+		}
+		if a.Pos.Line != b.Pos.Line {
+			return a.Pos.Line - b.Pos.Line
+		}
+		return strings.Compare(a.Text, b.Text)
+	})
+	return list
+}
+
+// Load reads the build directory. When recipes fail, the error joins one error for each and the world holds the others;
+// when the configuration fails the world is nil.
+func Load(ctx context.Context, opts Options) (*World, error) {
+	l, err := newLoader(opts)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{loader: l, configs: map[string]*config{}}
+	base, err := l.baseConfiguration(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	names, err := base.d.Words("BBMULTICONFIG")
+	if err != nil {
+		return nil, err
+	}
+	w.addConfig("", base)
+	for _, mc := range names {
+		if mc[0] >= '0' && mc[0] <= '9' {
+			return nil, diag.Userf(base.d.LastSet("BBMULTICONFIG"), "multiconfig %q starts with a digit", mc).WithHint("choose another name")
+		}
+		if _, ok := w.configs[mc]; ok {
+			continue
+		}
+		e, err := l.baseConfiguration(ctx, mc)
+		if err != nil {
+			return nil, err
+		}
+		w.addConfig(mc, e)
+	}
+	return w, w.load(ctx)
+}
+
+// baseConfiguration is a multiconfig's configuration after its ConfigParsed handlers have run, ready to be copied for recipes.
+func (l *loader) baseConfiguration(ctx context.Context, mc string) (*evaluator, error) {
+	for range maxReparse {
+		e, err := l.configuration(ctx, mc)
+		if err != nil {
+			return nil, err
+		}
+		e.state.registered = e.state.handlers
+		if err := e.fire(configParsed); err != nil {
+			return nil, err
+		}
+		again, ok, err := e.d.Var("BB_INVALIDCONF", false)
+		if err != nil {
+			return nil, err
+		}
+		if ok && again != "" && again != "False" && mc == "" {
+			continue
+		}
+		e.d.At(diag.Pos{}, "")
+		e.state.classType = "recipe"
+		if err := e.d.SetVar("__bbclasstype", "recipe"); err != nil {
+			return nil, err
+		}
+		e.d.Freeze()
+		return e, nil
+	}
+	return nil, diag.Userf(diag.Pos{}, "the configuration was declared invalid over %d times by ConfigParsed handlers", maxReparse).
+		WithHint("look for BB_INVALIDCONF in the classes of INHERIT")
+}
+
+const maxReparse = 20

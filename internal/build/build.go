@@ -1,0 +1,343 @@
+// Package build is the use case that n3x exists for: from a build folder with its configuration to finished packages
+// and images. It wires the rooms together: metadata is parsed, targets become a graph of tasks, and the tasks that are
+// not done yet are run.
+//
+// Everything here runs inside [sandbox.Enter].
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"n3x/internal/bitbake/pyeval"
+	"n3x/internal/bitbake/recipe"
+	"n3x/internal/diag"
+	"n3x/internal/isar"
+	"n3x/internal/isar/images"
+	"n3x/internal/isar/packages"
+	"n3x/internal/progress"
+	"n3x/internal/runqueue"
+	"n3x/internal/taskgraph"
+	"n3x/internal/tools"
+)
+
+// Options says what to build.
+type Options struct {
+	TopDir  string            // the build folder, with conf/local.conf and conf/bblayers.conf
+	Env     map[string]string // the user's environment
+	Targets []string          // as bitbake takes them: PN, PN:do_task, mc:NAME:PN, mc:NAME:PN:do_task
+	Task    string            // of targets that name none; "" = "build"
+	Force   bool              // run the targets' tasks even when they are done
+
+	KeepGoing bool
+	Offline   bool   // never reach for the network
+	LockFile  string // n3x.lock; used when it exists
+	Replay    string // what to put before a task's name to run it again, e.g. "n3x build kas/base.yml"
+
+	Progress *progress.Stream
+	Now      func() time.Time
+}
+
+// Result is what a build made.
+type Result struct {
+	Tasks, Ran int      // in the graph; run now
+	Images     []string // files in the deploy folder that belong to the targets, sorted
+}
+
+// session is one build in progress.
+type session struct {
+	o        Options
+	world    *recipe.World
+	graph    *taskgraph.Graph
+	archives *isar.Archives
+	engine   *isar.Engine
+	room     *images.Room
+	provider *tools.Provider
+	used     *toolRecord
+	lock     *Lock // nil without a lock file
+	ran      counter
+}
+
+// Run builds o.Targets.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return s.run(ctx)
+}
+
+// run plans and builds the targets.
+func (s *session) run(ctx context.Context) (*Result, error) {
+	if err := s.plan(ctx); err != nil {
+		return nil, err
+	}
+	threads, err := s.threads()
+	if err != nil {
+		return nil, err
+	}
+	err = runqueue.Run(ctx, s.jobs(), runqueue.Options{Parallel: threads, KeepGoing: s.o.KeepGoing})
+	result := &Result{Tasks: len(s.graph.Tasks), Ran: s.ran.value()}
+	if err != nil {
+		return result, err
+	}
+	result.Images, err = s.images()
+	return result, err
+}
+
+// open parses the metadata.
+func open(ctx context.Context, o Options) (*session, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &session{o: o}
+	meta, err := metaDir(o)
+	if err != nil {
+		return nil, err
+	}
+	stream := o.Progress
+	s.world, err = recipe.Load(ctx, recipe.Options{
+		TopDir: o.TopDir, Environ: o.Env,
+		LayerPath: func(layer string) string {
+			if providedLayer(layer) {
+				return meta
+			}
+			return layer
+		},
+		Python: pyeval.Options{Funcs: pythonFuncs(), Log: func(level, text string) {
+			if level == "warn" || level == "plain" || level == "error" {
+				stream.Printf(prefix[level] + text)
+			}
+		}},
+	})
+	if s.world == nil {
+		return nil, err
+	}
+	// A recipe that does not parse is only in the way when a target needs it; the graph says so then.
+	if err != nil {
+		s.world, err = s.world, s.tolerate(err)
+	}
+	for _, w := range s.world.Warnings() {
+		stream.Printf("WARNING: " + w.String())
+	}
+	return s, err
+}
+
+var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain": ""}
+
+// tolerate decides about recipes that failed to parse: like BitBake, a build does not start with one.
+func (s *session) tolerate(err error) error { return err }
+
+// providedLayer reports whether a layer of BBLAYERS is ISAR's core layer, which n3x brings itself.
+func providedLayer(layer string) bool {
+	if filepath.Base(layer) != "meta" {
+		return false
+	}
+	conf, err := os.ReadFile(filepath.Join(layer, "conf", "layer.conf"))
+	return errors.Is(err, os.ErrNotExist) || strings.Contains(string(conf), "BBFILE_PATTERN_core")
+}
+
+// plan makes the graph. Root file systems depend on the state of the package archives, so these are refreshed first when
+// the graph has any.
+func (s *session) plan(ctx context.Context) error {
+	targets, err := s.targets()
+	if err != nil {
+		return err
+	}
+	if err := s.wire(); err != nil {
+		return err
+	}
+	if s.graph, err = taskgraph.Build(s.world, targets, taskgraph.Options{FileDigest: fileDigest}); err != nil {
+		return err
+	}
+	changed, err := s.observe(ctx)
+	if err != nil || !changed {
+		return err
+	}
+	s.graph, err = taskgraph.Build(s.world, targets, taskgraph.Options{FileDigest: fileDigest})
+	return err
+}
+
+// observe tells recipes about what lies outside the metadata and decides over their tasks all the same: the state of the
+// package archives, and the text of disk layouts. It reports whether there was anything to tell.
+func (s *session) observe(ctx context.Context) (changed bool, err error) {
+	for _, t := range s.graph.Tasks {
+		var name, value string
+		switch t.Name {
+		case "do_rootfs_install":
+			ar, err := s.archives.Open(ctx, t.Recipe.Data, nil)
+			if err != nil {
+				return false, err
+			}
+			name, value = "N3X_APT_STATE", ar.State.Digest
+		case "do_image_wic":
+			if value, err = s.room.WKSDigest(t.Recipe.Data); err != nil {
+				return false, err
+			}
+			name = "N3X_WKS_DIGEST"
+		default:
+			continue
+		}
+		if err := t.Recipe.Data.SetVar(name, value); err != nil {
+			return false, err
+		}
+		changed = true
+	}
+	return changed, nil
+}
+
+// targets splits the words of the command line.
+func (s *session) targets() ([]taskgraph.Target, error) {
+	var out []taskgraph.Target
+	for _, t := range s.o.Targets {
+		target := taskgraph.Target{Name: t, Task: s.o.Task}
+		if rest, ok := strings.CutPrefix(t, "mc:"); ok {
+			mc, name, found := strings.Cut(rest, ":")
+			if !found || name == "" {
+				return nil, diag.Userf(diag.Pos{}, "target %q names a multiconfig but no recipe", t).WithHint("write mc:<multiconfig>:<recipe>")
+			}
+			target.MC, target.Name = mc, name
+		}
+		if name, task, ok := strings.Cut(target.Name, ":"); ok {
+			target.Name, target.Task = name, task
+		}
+		if target.Task == "" {
+			target.Task = "build"
+		}
+		target.Task = strings.TrimPrefix(target.Task, "do_")
+		out = append(out, target)
+	}
+	return out, nil
+}
+
+// wire connects the rooms that run tasks.
+func (s *session) wire() error {
+	base := s.world.Base("")
+	dl, err := base.Value("DL_DIR")
+	if err != nil {
+		return err
+	}
+	cache, err := base.Value("SSTATE_DIR")
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{dl, cache} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return diag.Userf(diag.Pos{}, "make cache folder: %w", err).WithHint("set DL_DIR and SSTATE_DIR to folders that you can write to")
+		}
+	}
+	if err := linkDownloads(s.o.TopDir, dl); err != nil {
+		return err
+	}
+	s.archives = &isar.Archives{ReadFile: s.world.ReadFile, Proxies: proxies(s.o.Env), Offline: s.o.Offline, Now: s.o.Now}
+	if err := s.useLock(); err != nil {
+		return err
+	}
+	if s.provider, err = s.tools(dl, cache); err != nil {
+		return err
+	}
+	s.used = toolRecordOf(s.o.TopDir)
+	recorded := recordingTools{s.provider, s.used}
+	s.room = &images.Room{Archives: s.archives, Tools: recorded, RecordTools: s.used.add, ToolsDir: filepath.Join(cache, "n3x", "tools"),
+		Layers: filepath.Join(cache, "n3x", "layers"), ReadFile: s.world.ReadFile}
+	if err := os.MkdirAll(s.room.Layers, 0o777); err != nil {
+		return err
+	}
+	natives := map[string]isar.Native{}
+	for _, set := range []map[string]isar.Native{isar.BaseNatives(), packages.Natives(), s.room.Natives()} {
+		for name, f := range set {
+			natives[name] = f
+		}
+	}
+	s.engine = &isar.Engine{Natives: natives, Python: python{s.world}, Tools: recorded, Replay: s.replay}
+	return nil
+}
+
+func (s *session) replay(c *isar.Call) string {
+	return fmt.Sprintf("%s --target %s --task %s", s.o.Replay, c.Recipe, strings.TrimPrefix(c.Name, "do_"))
+}
+
+// proxies are the variables of the environment that name proxies.
+func proxies(env map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, name := range []string{"http_proxy", "https_proxy", "all_proxy", "no_proxy"} {
+		for _, n := range []string{name, strings.ToUpper(name)} {
+			if v := env[n]; v != "" && out[name] == "" {
+				out[name] = v
+			}
+		}
+	}
+	return out
+}
+
+// threads is BB_NUMBER_THREADS.
+func (s *session) threads() (int, error) {
+	v, err := s.world.Base("").Value("BB_NUMBER_THREADS")
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(v))
+	if err != nil || n < 1 {
+		return 0, diag.Userf(diag.Pos{}, "BB_NUMBER_THREADS is %q, not a number of tasks", v).WithHint("set it to a number from 1 on, or leave it out")
+	}
+	return n, nil
+}
+
+// images are the deployed files of the image recipes among the targets.
+func (s *session) images() ([]string, error) {
+	var out []string
+	for _, t := range s.graph.Tasks {
+		if t.Name != "do_image" {
+			continue
+		}
+		v, err := t.Recipe.Data.Value("DEPLOY_DIR_IMAGE")
+		if err != nil {
+			return nil, err
+		}
+		name, err := t.Recipe.Data.Value("IMAGE_FULLNAME")
+		if err != nil {
+			return nil, err
+		}
+		entries, err := os.ReadDir(v)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), name+".") || strings.HasPrefix(e.Name(), name+"-") {
+				out = append(out, filepath.Join(v, e.Name()))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// tools makes the provider of the tools tree.
+func (s *session) tools(dl, cache string) (*tools.Provider, error) {
+	table, err := s.world.Base("").Value("DISTRO_APT_PREMIRRORS")
+	if err != nil {
+		return nil, err
+	}
+	rewrites, err := isar.ParseRewrites("DISTRO_APT_PREMIRRORS", table, false)
+	if err != nil {
+		return nil, err
+	}
+	o := ToolsOptions{DownloadDir: dl, CacheDir: cache, Rewrites: rewrites, Proxies: proxies(s.o.Env), Offline: s.o.Offline, Now: s.o.Now}
+	if s.lock != nil {
+		if o.StateID, err = s.lock.digest(toolsKey); err != nil {
+			return nil, err
+		}
+		o.Locked = s.lock
+	}
+	return OpenTools(o)
+}

@@ -1,0 +1,235 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"n3x/internal/atomicfile"
+	"n3x/internal/bitbake/datastore"
+	"n3x/internal/bitbake/recipe"
+	"n3x/internal/diag"
+	"n3x/internal/isar"
+	"n3x/internal/progress"
+	"n3x/internal/runqueue"
+	"n3x/internal/taskgraph"
+)
+
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) add()       { c.n.Add(1) }
+func (c *counter) value() int { return int(c.n.Load()) }
+
+// python runs Python functions of recipes.
+type python struct{ world *recipe.World }
+
+func (p python) Exec(ctx context.Context, function string, d *datastore.Data) error {
+	return p.world.ExecPython(ctx, function, d)
+}
+
+// jobs makes one job for each task of the graph, in its order.
+func (s *session) jobs() []runqueue.Job {
+	at := map[*taskgraph.Task]int{}
+	for i, t := range s.graph.Tasks {
+		at[t] = i
+	}
+	forced := map[*taskgraph.Task]bool{}
+	if s.o.Force {
+		for _, t := range s.graph.Targets {
+			forced[t] = true
+		}
+	}
+	jobs := make([]runqueue.Job, len(s.graph.Tasks))
+	for i, t := range s.graph.Tasks {
+		jobs[i].Name = taskName(t)
+		for _, d := range t.DependsOn {
+			jobs[i].Needs = append(jobs[i].Needs, at[d])
+		}
+		jobs[i].Run = func(ctx context.Context) error { return s.runTask(ctx, t, forced[t]) }
+	}
+	return jobs
+}
+
+func taskName(t *taskgraph.Task) string {
+	name := t.Recipe.PN + ":" + t.Name
+	if t.Recipe.MC != "" {
+		name = "mc:" + t.Recipe.MC + ":" + name
+	}
+	return name
+}
+
+// runTask runs a task unless its stamp says that it is done.
+func (s *session) runTask(ctx context.Context, t *taskgraph.Task, force bool) error {
+	if t.NoExec {
+		return nil
+	}
+	st, err := newStamp(t)
+	if err != nil {
+		return err
+	}
+	if !force && !t.NoStamp && st.valid() {
+		s.o.Progress.Cached(taskName(t))
+		return nil
+	}
+	s.ran.add()
+	task := s.o.Progress.Task(taskName(t))
+	err = s.execute(ctx, t, st, task)
+	task.End(err)
+	return err
+}
+
+func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *progress.Task) error {
+	if err := st.remove(); err != nil {
+		return err
+	}
+	start := time.Now()
+	run := isar.Task{Recipe: t.Recipe.PN, Name: t.Name, Data: t.Recipe.Data, Pos: diag.Pos{File: t.Recipe.File}}
+	run.Progress = p
+	for _, d := range ancestors(t) {
+		switch {
+		case d.Recipe == t.Recipe:
+			run.Ancestors = append(run.Ancestors, d.Name)
+		case d.Name == "do_deploy_deb":
+			work, err := d.Recipe.Data.Value("WORKDIR")
+			if err != nil {
+				return err
+			}
+			run.Deployed = append(run.Deployed, work)
+		}
+	}
+	slices.Sort(run.Deployed)
+	if err := s.engine.Run(ctx, run); err != nil {
+		return err
+	}
+	return st.record(start)
+}
+
+// ancestors are all tasks that t needs, directly or not, in no particular order.
+func ancestors(t *taskgraph.Task) []*taskgraph.Task {
+	var out []*taskgraph.Task
+	seen := map[*taskgraph.Task]bool{t: true}
+	queue := []*taskgraph.Task{t}
+	for len(queue) > 0 {
+		next := queue[0]
+		queue = queue[1:]
+		for _, d := range next.DependsOn {
+			if !seen[d] {
+				seen[d] = true
+				out = append(out, d)
+				queue = append(queue, d)
+			}
+		}
+	}
+	return out
+}
+
+// stamp remembers that a task was done, with which signature, and what it left behind.
+type stamp struct {
+	base   string // STAMP.do_x
+	path   string // STAMP.do_x.<signature>
+	task   string
+	work   string
+	deploy string // folder whose new files belong to the task; "" when it deploys none
+	image  string // prefix of these files' names
+}
+
+func newStamp(t *taskgraph.Task) (*stamp, error) {
+	var err error
+	value := func(name string) string {
+		v, e := t.Recipe.Data.Value(name)
+		err = errors.Join(err, e)
+		return v
+	}
+	st := &stamp{task: t.Name, work: value("WORKDIR")}
+	st.base = value("STAMP") + "." + t.Name
+	st.path = st.base + "." + t.Signature
+	if full := value("IMAGE_FULLNAME"); full != "" {
+		st.deploy, st.image = value("DEPLOY_DIR_IMAGE"), full
+	}
+	return st, err
+}
+
+// valid reports whether the task was done with this signature and everything it left is still there.
+func (s *stamp) valid() bool {
+	data, err := os.ReadFile(s.path)
+	if err != nil {
+		return false
+	}
+	var layers []isar.Layer
+	for line := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n") {
+		kind, name, _ := strings.Cut(line, " ")
+		switch kind {
+		case "file":
+			if _, err := os.Stat(name); err != nil {
+				return false
+			}
+		case "layer":
+			if layers == nil {
+				if layers, err = isar.ReadLayers(s.work); err != nil {
+					return false
+				}
+			}
+			if !slices.ContainsFunc(layers, func(l isar.Layer) bool { return l.Task == s.task && l.Dir == name }) {
+				return false
+			}
+			if _, err := os.Stat(name); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// remove forgets all earlier runs of the task.
+func (s *stamp) remove() error {
+	dir, prefix := filepath.Split(s.base)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if sig, ok := strings.CutPrefix(e.Name(), prefix+"."); ok && !strings.Contains(sig, ".") {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// record writes the stamp: the task was run from start until now.
+func (s *stamp) record(start time.Time) error {
+	var b strings.Builder
+	layers, err := isar.ReadLayers(s.work)
+	if err != nil {
+		return err
+	}
+	for _, l := range layers {
+		if l.Task == s.task {
+			fmt.Fprintf(&b, "layer %s\n", l.Dir)
+		}
+	}
+	if s.deploy != "" {
+		entries, err := os.ReadDir(s.deploy)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err == nil && strings.HasPrefix(e.Name(), s.image) && !info.ModTime().Before(start) {
+				fmt.Fprintf(&b, "file %s\n", filepath.Join(s.deploy, e.Name()))
+			}
+		}
+	}
+	return atomicfile.Write(s.path, []byte(b.String()), 0o644)
+}

@@ -1,0 +1,60 @@
+package build
+
+import (
+	"context"
+)
+
+// PlannedTask is one task of a plan.
+type PlannedTask struct {
+	Name      string   `json:"name"` // e.g. "systemd-networkd-config:do_install"
+	Recipe    string   `json:"recipe"`
+	DependsOn []string `json:"depends_on,omitempty"`
+	Signature string   `json:"signature"`
+	Done      bool     `json:"done"` // its stamp is valid: building would not run it
+}
+
+// Plan lists the tasks that building o.Targets takes, in an order in which they could run, and runs none of them.
+func Plan(ctx context.Context, o Options) ([]PlannedTask, error) {
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.plan(ctx); err != nil {
+		return nil, err
+	}
+	var out []PlannedTask
+	for _, t := range s.graph.Tasks {
+		p := PlannedTask{Name: taskName(t), Recipe: t.Recipe.File, Signature: t.Signature}
+		for _, d := range t.DependsOn {
+			p.DependsOn = append(p.DependsOn, taskName(d))
+		}
+		st, err := newStamp(t)
+		if err != nil {
+			return nil, err
+		}
+		p.Done = t.NoExec || !t.NoStamp && st.valid()
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Tools gives the layers of a tools tree with packages. With o.TopDir, caches and mirrors are those of that build folder,
+// else the user's usual ones.
+func Tools(ctx context.Context, o Options, env map[string]string, packages []string) ([]string, error) {
+	if o.TopDir != "" {
+		s, err := open(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.wire(); err != nil {
+			return nil, err
+		}
+		return s.provider.Layers(ctx, packages...)
+	}
+	dirs := defaultCaches(env)
+	p, err := OpenTools(ToolsOptions{DownloadDir: dirs[0], CacheDir: dirs[1], Proxies: proxies(env), Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	return p.Layers(ctx, packages...)
+}

@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"n3x/internal/arch"
+	"n3x/internal/build"
+	"n3x/internal/diag"
+	"n3x/internal/vm/qemu"
+)
+
+// bootFlags are the flags of `n3x boot`.
+type bootFlags struct {
+	build   buildFlags
+	direct  bool
+	cpus    int
+	memory  int
+	append  string
+	waitFor string
+	limit   time.Duration
+}
+
+func (a *app) boot() *cobra.Command {
+	var f bootFlags
+	c := &cobra.Command{
+		Use:   "boot FILES|IMAGE.wic [flags]",
+		Short: "Boot an image in QEMU, with its serial console on the terminal",
+		Long: `Boot an image in QEMU: what kas files build (it is built first), or a .wic file.
+
+The machine has UEFI firmware and two network cards: eth0 is a network of QEMU's own with DHCP, eth1 the node's.
+The image is not changed. Ctrl-A X ends the machine.`,
+		Example: "  n3x boot kas/base.yml:kas/machine/qemu-amd64.yml:kas/image/base.yml:kas/network/simple.yml",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.runBoot(c.Context(), args[0], &f) },
+	}
+	f.build.register(c)
+	a.plain.register(c)
+	c.Flags().BoolVar(&f.direct, "direct", false, "boot kernel and initrd without firmware")
+	c.Flags().IntVar(&f.cpus, "cpus", 2, "processors")
+	c.Flags().IntVar(&f.memory, "memory", 1024, "memory in MiB")
+	c.Flags().StringVar(&f.append, "append", "", "with --direct, the kernel's command line instead of the image's usual one")
+	c.Flags().StringVar(&f.waitFor, "wait-for", "", "end successfully when the console shows this regular expression, e.g. \"login:\"")
+	c.Flags().DurationVar(&f.limit, "limit", 2*time.Minute, "with --wait-for, how long a machine with KVM may take; longer without KVM")
+	return c
+}
+
+// runBoot builds, if kas files are named, and boots.
+func (a *app) runBoot(ctx context.Context, what string, f *bootFlags) error {
+	var wait *regexp.Regexp
+	if f.waitFor != "" {
+		var err error
+		if wait, err = regexp.Compile(f.waitFor); err != nil {
+			return diag.Userf(diag.Pos{}, "--wait-for: %w", err)
+		}
+	}
+	image := what
+	var o build.Options
+	if !strings.HasSuffix(what, ".wic") {
+		p, err := a.project(ctx, what, &f.build)
+		if err != nil {
+			return err
+		}
+		o = a.options(p, &f.build)
+		if o.Targets == nil {
+			o.Targets = p.Targets
+		}
+		o.Replay = "n3x build " + what
+		image = ""
+	} else if _, err := os.Stat(what); err != nil {
+		return diag.Userf(diag.Pos{}, "%w", err).WithHint("name a .wic file below build/tmp/deploy/images, or kas files joined by colons")
+	}
+	in, err := a.enter()
+	if err != nil || !in {
+		return err
+	}
+	stream, done := a.progress()
+	if image == "" {
+		o.Progress = stream
+		result, err := build.Run(ctx, o)
+		if err != nil {
+			done()
+			return err
+		}
+		if image, err = wicOf(result.Images); err != nil {
+			done()
+			return err
+		}
+	}
+	tools, err := a.qemuTools(ctx, o)
+	done()
+	if err != nil {
+		return err
+	}
+	m, err := a.machine(ctx, image, tools, f)
+	if err != nil {
+		return err
+	}
+	return a.watch(ctx, tools, *m, wait, f.limit)
+}
+
+// wicOf is the one disk among an image's files.
+func wicOf(files []string) (string, error) {
+	for _, f := range files {
+		if strings.HasSuffix(f, ".wic") {
+			return f, nil
+		}
+	}
+	return "", diag.Userf(diag.Pos{}, "the targets make no .wic file, so there is nothing to boot").WithHint("add wic to IMAGE_FSTYPES, or name an image as target")
+}
+
+// qemuTools are the host's QEMU and firmware when it has both, else a tools tree's.
+func (a *app) qemuTools(ctx context.Context, o build.Options) (qemu.Tools, error) {
+	host := qemu.Tools{Env: os.Environ()}
+	if host.Program(arch.Host()) != "" {
+		if _, err := host.Firmware(arch.Host()); err == nil {
+			return host, nil
+		}
+	}
+	layers, err := build.Tools(ctx, o, a.env, qemu.Packages(arch.Host()))
+	return qemu.Tools{Layers: layers}, err
+}
+
+// machine describes the machine that an image boots on.
+func (a *app) machine(ctx context.Context, image string, tools qemu.Tools, f *bootFlags) (*qemu.Machine, error) {
+	cache := filepath.Join(cacheHome(a.env), "n3x", "kvm-proof.json")
+	proof, err := tools.ProveKVM(ctx, arch.Host(), cache)
+	if err != nil {
+		return nil, err
+	}
+	if !proof.Works {
+		fmt.Fprintf(a.stderr, "%s: no KVM, the machine is emulated: %s\n", a.name, proof.Reason)
+	}
+	m := &qemu.Machine{
+		Name: strings.TrimSuffix(filepath.Base(image), ".wic"), Arch: arch.Host(), Accel: proof.Accel(), CPUs: f.cpus, Memory: f.memory,
+		Disks: []qemu.Disk{{Path: image}},
+		NICs:  []qemu.NIC{{User: &qemu.UserNet{}}, {User: &qemu.UserNet{Restrict: true}}},
+	}
+	if !f.direct {
+		m.Firmware, err = tools.Firmware(m.Arch)
+		return m, err
+	}
+	base := strings.TrimSuffix(image, ".wic")
+	for _, k := range []string{"-vmlinuz", "-vmlinux"} {
+		if _, err := os.Stat(base + k); err == nil {
+			m.Kernel = base + k
+		}
+	}
+	m.Initrd = base + "-initrd.img"
+	for _, file := range []string{m.Kernel, m.Initrd} {
+		if _, err := os.Stat(file); err != nil {
+			return nil, diag.Userf(diag.Pos{}, "--direct needs the kernel and initrd beside %s: %s-vmlinuz and %s-initrd.img", image, base, base).WithHint("boot without --direct")
+		}
+	}
+	m.Append = f.append
+	if m.Append == "" {
+		// The root partition is the one that the layouts call "platform"; the last of two when it bears no label.
+		m.Append = "root=LABEL=platform rw rootwait console=ttyS0,115200 net.ifnames=0 biosdevname=0"
+	}
+	return m, nil
+}
+
+// watch runs the machine with its console on the terminal, until it ends or shows what is waited for.
+func (a *app) watch(ctx context.Context, tools qemu.Tools, m qemu.Machine, wait *regexp.Regexp, limit time.Duration) error {
+	in, inOK := a.stdin.(*os.File)
+	out, outOK := a.stdout.(*os.File)
+	if wait == nil && inOK && outOK {
+		m.Terminal = &qemu.Terminal{In: in, Out: out}
+		if term.IsTerminal(int(in.Fd())) {
+			fmt.Fprintf(a.stderr, "%s: Ctrl-A X ends the machine\n", a.name)
+		}
+		vm, err := qemu.Start(ctx, tools, m)
+		if err != nil {
+			return err
+		}
+		defer vm.Close()
+		return vm.Wait()
+	}
+	m.Log = a.stdout
+	vm, err := qemu.Start(ctx, tools, m)
+	if err != nil {
+		return err
+	}
+	defer vm.Close()
+	if wait == nil {
+		return vm.Wait()
+	}
+	limit = m.Accel.Scale(limit)
+	waitCtx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	start := time.Now()
+	if _, err := vm.Console().WaitFor(waitCtx, wait); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return diag.Failedf(diag.Pos{}, "the console did not show %q within %s", wait, limit).WithNote("its last lines were\n%s", vm.Console().Recent(20))
+		}
+		return err
+	}
+	fmt.Fprintf(a.stderr, "\n%s: the console showed %q after %.0f s\n", a.name, wait, time.Since(start).Seconds())
+	return nil
+}
+
+// cacheHome is the folder for caches of this user (XDG base directory specification).
+func cacheHome(env map[string]string) string {
+	if dir := env["XDG_CACHE_HOME"]; filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(env["HOME"], ".cache")
+}

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"n3x/internal/sandbox"
+)
+
+// clean removes what builds left in the build folder; files there may belong to the ids of the sandbox, which rm
+// cannot remove.
+func (a *app) clean() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "clean [FILES]",
+		Short: "Remove the build folder's tmp; the caches stay",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			files := ""
+			if len(args) > 0 {
+				files = args[0]
+			}
+			dir := filepath.Join(a.dir, "build")
+			if files != "" {
+				p, err := a.project(c.Context(), files, &buildFlags{})
+				if err != nil {
+					return err
+				}
+				dir = p.BuildDir
+			} else if d, err := a.buildFolder(); err == nil {
+				dir = d
+			}
+			in, err := a.enter()
+			if err != nil || !in {
+				return err
+			}
+			tmp := filepath.Join(dir, "tmp")
+			if err := sandbox.Remove(tmp); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stdout, "removed %s\n", tmp)
+			return nil
+		},
+	}
+	return c
+}

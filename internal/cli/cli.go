@@ -1,0 +1,169 @@
+// Package cli is the command line: one file for each verb, each of which reads flags into an options struct, calls one
+// room and shows what came of it.
+//
+// The program looks at the name it is called by: kas-build and bitbake are verbs of their own.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"n3x/internal/build"
+	"n3x/internal/diag"
+	"n3x/internal/host"
+	"n3x/internal/sandbox"
+)
+
+// Version is the program's version.
+const Version = "0.1.0"
+
+// app is one run of the program.
+type app struct {
+	ctx    context.Context
+	name   string // "n3x", or the name of the original that is stood in for
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	env    map[string]string
+	dir    string // the current folder
+	status int    // exit status when no error says otherwise
+	plain  progressFlags
+
+	lockFile string // n3x.lock of the project that was loaded
+}
+
+// terminated is the cause of a context that SIGTERM cancelled.
+var (
+	errTerminated  = errors.New("terminated")
+	errInterrupted = errors.New("interrupted")
+)
+
+// Main runs the program: args[0] is the name it was called by. It returns the exit status.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	a := &app{name: "n3x", stdin: stdin, stdout: stdout, stderr: stderr, env: build.Environment(os.Environ())}
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "%s: BUG: %v\n%s\nThis is an error in n3x itself; please report it with the lines above.\n", a.name, p, debug.Stack())
+			status = 3
+		}
+	}()
+	ctx, stop := withSignals(ctx)
+	defer stop()
+	a.ctx = ctx
+	var err error
+	if a.dir, err = os.Getwd(); err == nil {
+		err = a.dispatch(args)
+	}
+	return a.finish(err)
+}
+
+// withSignals cancels the context on SIGINT and SIGTERM, with a cause that tells which.
+func withSignals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for s := range signals {
+			if s == syscall.SIGTERM {
+				cancel(errTerminated)
+			} else {
+				cancel(errInterrupted)
+			}
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}
+
+func (a *app) dispatch(args []string) error {
+	called := strings.TrimSuffix(filepath.Base(args[0]), ".test")
+	var root *cobra.Command
+	switch called {
+	case "kas-build":
+		a.name = called
+		root = a.kasBuild()
+	case "bitbake":
+		a.name = called
+		root = a.bitbake()
+	default:
+		root = a.root()
+	}
+	root.SetArgs(args[1:])
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return diag.Userf(diag.Pos{}, "%w", err).WithHint("%s --help lists the flags", c.CommandPath())
+	})
+	return root.ExecuteContext(a.ctx)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:     "n3x",
+		Short:   "Builds and boots Debian images from kas overlays and ISAR layers",
+		Version: Version,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	kasBuild := a.kasBuild()
+	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
+	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake())
+	root.SuggestionsMinimumDistance = 2
+	return root
+}
+
+// finish shows an error and chooses the exit status.
+func (a *app) finish(err error) int {
+	if cause := context.Cause(a.ctx); err != nil && cause != nil {
+		switch {
+		case errors.Is(cause, errTerminated):
+			fmt.Fprintf(a.stderr, "%s: terminated\n", a.name)
+			return 128 + int(syscall.SIGTERM)
+		case errors.Is(cause, errInterrupted):
+			fmt.Fprintf(a.stderr, "%s: interrupted\n", a.name)
+			return 128 + int(syscall.SIGINT)
+		}
+	}
+	if err == nil {
+		return a.status
+	}
+	diag.Render(a.stderr, a.name, err)
+	status := diag.Status(err)
+	if isUsage(err) {
+		status = 2
+	}
+	if a.name == "bitbake" {
+		return 1 // the original knows one failure only
+	}
+	return status
+}
+
+// isUsage recognises what cobra itself refuses: unknown verbs and wrong numbers of arguments.
+func isUsage(err error) bool {
+	var d *diag.Error
+	return !errors.As(err, &d) && (strings.HasPrefix(err.Error(), "unknown command") || strings.Contains(err.Error(), "arg(s)"))
+}
+
+// enter continues inside the sandbox's namespaces: it returns inside=true there, and in the process outside it has
+// waited and set the exit status.
+func (a *app) enter() (inside bool, err error) {
+	inside, status, err := sandbox.Enter()
+	if err != nil {
+		return false, host.Host{}.Explain(err)
+	}
+	if !inside {
+		a.status = status
+	}
+	return inside, nil
+}

@@ -1,0 +1,197 @@
+package solve
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"n3x/internal/debian"
+)
+
+// aptTree is a Debian tree with apt in it. run starts a program there as root and returns its output, standard error
+// included, and its exit status.
+type aptTree struct {
+	dir string
+	run func(ctx context.Context, argv ...string) (output string, status int, err error)
+}
+
+// realApt is the tree in which the live tests ask apt.
+func realApt(t testing.TB) aptTree {
+	t.Helper()
+	if os.Getenv("N3X_TEST_NETWORK") == "" {
+		t.Skip("set N3X_TEST_NETWORK=1 to compare with a real apt")
+	}
+	dir := os.Getenv("N3X_TEST_APT_TREE")
+	if dir == "" {
+		t.Skip("set N3X_TEST_APT_TREE to a trixie tree that has apt")
+	}
+	return aptTree{dir: dir, run: func(ctx context.Context, argv ...string) (string, int, error) {
+		cmd := exec.CommandContext(ctx, "chroot", append([]string{dir}, argv...)...)
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
+		out, err := cmd.CombinedOutput()
+		if exit, ok := err.(*exec.ExitError); ok {
+			return string(out), exit.ExitCode(), nil
+		}
+		return string(out), 0, err
+	}}
+}
+
+// aptSetup is one configuration of apt inside a tree: indices, installed packages, architectures.
+type aptSetup struct {
+	tree    aptTree
+	dir     string // inside the tree
+	options []string
+}
+
+// newAptSetup gives apt exactly the packages of r, each index as a repository of its own.
+func newAptSetup(t testing.TB, tree aptTree, r Request) *aptSetup {
+	t.Helper()
+	var status bytes.Buffer
+	writePackages(&status, r.Installed, true)
+	auto := make([]string, 0, len(r.Auto))
+	for name, is := range r.Auto {
+		if is {
+			auto = append(auto, name)
+		}
+	}
+	sort.Strings(auto)
+	var extended strings.Builder
+	for _, a := range auto {
+		name, arch, _ := strings.Cut(a, ":")
+		fmt.Fprintf(&extended, "Package: %s\nArchitecture: %s\nAuto-Installed: 1\n\n", name, arch)
+	}
+	files := map[string]string{"status": status.String(), "extended": extended.String()}
+	order := repositories(r, files)
+	hash := sha256.New()
+	for _, name := range order {
+		fmt.Fprintln(hash, name, files[name])
+	}
+	arches := []string{string(r.Arch)}
+	for _, a := range r.Foreign {
+		arches = append(arches, string(a))
+	}
+	fmt.Fprintln(hash, arches, files["status"], files["extended"])
+	s := &aptSetup{tree: tree, dir: fmt.Sprintf("/srv/n3x-%x", hash.Sum(nil)[:8])}
+	s.options = []string{
+		"-o", "Dir::State=" + s.dir, "-o", "Dir::State::status=" + s.dir + "/status", "-o", "Dir::State::extended_states=" + s.dir + "/extended",
+		"-o", "Dir::Cache=" + s.dir, "-o", "Dir::Etc::sourcelist=" + s.dir + "/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null",
+		"-o", "Dir::Etc::preferences=" + s.dir + "/preferences", "-o", "Dir::Etc::preferencesparts=/dev/null",
+		"-o", "APT::Architecture=" + arches[0], "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none",
+	}
+	for _, a := range arches {
+		s.options = append(s.options, "-o", "APT::Architectures::="+a)
+	}
+	top := filepath.Join(tree.dir, s.dir)
+	if _, err := os.Stat(filepath.Join(top, "done")); err == nil {
+		return s
+	}
+	files["sources.list"] = ""
+	for _, name := range order {
+		if strings.HasSuffix(name, "/Packages") {
+			files["sources.list"] += fmt.Sprintf("deb [trusted=yes] file:%s/%s ./\n", s.dir, filepath.Dir(name))
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(top, "lists/partial"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		path := filepath.Join(top, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, status, err := s.tree.run(t.Context(), append([]string{"apt-get", "update"}, s.options...)...); err != nil || status != 0 {
+		t.Fatalf("apt-get update: %v %d\n%s", err, status, out)
+	}
+	if err := os.WriteFile(filepath.Join(top, "done"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// repositories writes the indices of r into files, and pins into apt's preferences; it returns their names in order.
+func repositories(r Request, files map[string]string) []string {
+	var order []*debian.Index
+	byIndex := map[*debian.Index][]*debian.Package{}
+	for _, p := range r.Packages {
+		if _, ok := byIndex[p.Index]; !ok {
+			order = append(order, p.Index)
+		}
+		byIndex[p.Index] = append(byIndex[p.Index], p)
+	}
+	var names []string
+	preferences := ""
+	for i, index := range order {
+		var b bytes.Buffer
+		writePackages(&b, byIndex[index], false)
+		dir := fmt.Sprintf("repo%d", i)
+		files[dir+"/Packages"] = b.String()
+		sum := sha256.Sum256(b.Bytes())
+		files[dir+"/Release"] = fmt.Sprintf("Origin: n3x\nLabel: repo%d\nSuite: %s\nCodename: %s\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n %x %d Packages\n",
+			i, index.Archive, index.Codename, sum, b.Len())
+		names = append(names, dir+"/Packages", dir+"/Release")
+		if pin := byIndex[index][0].Pin; pin != 500 {
+			preferences += fmt.Sprintf("Package: *\nPin: release l=repo%d\nPin-Priority: %d\n\n", i, pin)
+		}
+	}
+	files["preferences"] = preferences
+	return append(names, "preferences")
+}
+
+var simulated = regexp.MustCompile(`(?m)^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+) .*\[([a-z0-9]+)\]\))?`)
+
+// Some plans of made-up universes are whole, but apt finds no order in which dpkg could carry them out.
+const unordered = "unordered"
+
+var orderError = regexp.MustCompile(`E: (Internal error: MaxLoopCount|Could(n't| not) configure|Conf Broken|Fatal, conflicts violated)`)
+
+func (s *aptSetup) remove() { os.RemoveAll(filepath.Join(s.tree.dir, s.dir)) }
+
+// install asks apt, and returns its answer in the form of describe and its whole output.
+func (s *aptSetup) install(t testing.TB, words []string, more ...string) (answer, output string) {
+	t.Helper()
+	argv := slices.Concat([]string{"apt-get", "-s", "-y", "--no-install-recommends", "-o", "APT::Get::Show-User-Simulation-Note=no"},
+		s.options, more, []string{"install"}, words)
+	out, status, err := s.tree.run(t.Context(), argv...)
+	if err != nil {
+		t.Fatalf("apt-get: %v\n%s", err, out)
+	}
+	switch status {
+	case 0:
+	case 100:
+		if orderError.MatchString(out) {
+			return unordered, out
+		}
+		return "refused", out
+	default:
+		t.Fatalf("apt-get: exit status %d\n%s", status, out)
+	}
+	var inst, upgrade, remove []string
+	for _, m := range simulated.FindAllStringSubmatch(out, -1) {
+		name, _, _ := strings.Cut(m[2], ":")
+		switch {
+		case m[1] != "Inst":
+			remove = append(remove, fmt.Sprintf("remove %s=%s\n", name, m[3]))
+		case m[3] != "":
+			upgrade = append(upgrade, fmt.Sprintf("upgrade %s:%s=%s\n", name, m[5], m[4]))
+		default:
+			inst = append(inst, fmt.Sprintf("install %s:%s=%s\n", name, m[5], m[4]))
+		}
+	}
+	sort.Strings(inst)
+	sort.Strings(upgrade)
+	sort.Strings(remove)
+	return strings.Join(slices.Concat(inst, upgrade, remove), ""), out
+}

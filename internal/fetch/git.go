@@ -1,0 +1,45 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+
+	"n3x/internal/sandbox"
+)
+
+// HostGit runs the host's git.
+type HostGit struct {
+	Env []string // the user's environment, "NAME=value": PATH, HOME, proxies, SSH_AUTH_SOCK ...
+}
+
+// Git runs git with args in the folder dir; env is added to the environment. A git that ran is no error, whatever its
+// exit status.
+func (h HostGit) Git(ctx context.Context, dir string, env []string, args ...string) (stdout, stderr string, status int, err error) {
+	var out, diagnostics bytes.Buffer
+	cmd := sandbox.Cmd{Argv: append([]string{"git"}, args...), Dir: dir, Env: gitEnv(h.Env, env), Host: true,
+		Stdout: &out, Stderr: &diagnostics, KeepSync: true}
+	err = cmd.Run(ctx)
+	var exit *sandbox.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		status, err = exit.Status, nil
+	}
+	return out.String(), diagnostics.String(), status, err
+}
+
+// gitEnv is the environment for git: base without the variables that would point git at another repository (they are
+// set when n3x runs in a git hook), with messages in English, and with more on top.
+func gitEnv(base, more []string) []string {
+	env := make([]string, 0, len(base)+len(more)+1)
+	for _, kv := range base {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+			"GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "LC_ALL", "LANGUAGE":
+			continue
+		}
+		env = append(env, kv)
+	}
+	return append(append(env, "LC_ALL=C"), more...)
+}

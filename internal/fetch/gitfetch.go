@@ -1,0 +1,247 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"n3x/internal/diag"
+)
+
+// git runs git with the common options and makes an error of a status other than 0.
+func (f *Fetcher) git(ctx context.Context, dir string, args ...string) (string, error) {
+	if f.o.Git == nil {
+		return "", fmt.Errorf("BUG: fetch.Options.Git is not set")
+	}
+	env := []string{"GIT_TERMINAL_PROMPT=0", "GIT_LFS_SKIP_SMUDGE=1"}
+	out, stderr, status, err := f.o.Git.Git(ctx, dir, env, append(slices.Clone(gitOptions), args...)...)
+	if err != nil {
+		return out, err
+	}
+	if status != 0 {
+		text := strings.TrimSpace(stderr)
+		if text == "" {
+			text = "no message"
+		}
+		return out, fmt.Errorf("git %s ended with status %d: %s", args[0], status, text)
+	}
+	return out, nil
+}
+
+// fetchGit makes sure that the bare clone holds the revision.
+func (f *Fetcher) fetchGit(ctx context.Context, s *Source) error {
+	clone := f.cloneDir(s)
+	lock, err := f.lock(ctx, clone)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if _, err := f.resolve(ctx, s); err != nil {
+		return err
+	}
+	if f.cloneHas(ctx, s, clone) {
+		return f.refuseLFS(ctx, s, clone)
+	}
+	t := &attempts{s: s}
+	if err := f.updateClone(ctx, s, clone, t); err != nil {
+		return err
+	}
+	f.markDone(clone)
+	return f.refuseLFS(ctx, s, clone)
+}
+
+// updateClone tries one address after the other until the clone holds the revision. A clone that is there is updated
+// from its own address first, since a mirror may be older than it.
+func (f *Fetcher) updateClone(ctx context.Context, s *Source, clone string, t *attempts) error {
+	_, err := os.Stat(clone)
+	exists := err == nil
+	own := func() error {
+		if f.o.PremirrorOnly && s.gitProtocol() != "file" {
+			return errors.New("not tried: BB_FETCH_PREMIRRORONLY is set")
+		}
+		return f.cloneFrom(ctx, s, s.gitAddress(), clone)
+	}
+	if exists && !f.o.PremirrorOnly {
+		if done, err := t.note(ctx, s.gitAddress(), own()); done {
+			return err
+		}
+	}
+	for _, u := range mirrorURLs(s, f.o.Premirrors) {
+		if done, err := t.note(ctx, u, f.gitMirror(ctx, s, u, clone)); done {
+			return err
+		}
+	}
+	if !exists || f.o.PremirrorOnly {
+		if done, err := t.note(ctx, s.gitAddress(), own()); done {
+			return err
+		}
+	}
+	for _, u := range mirrorURLs(s, f.o.Mirrors) {
+		if f.o.PremirrorOnly && !strings.HasPrefix(u, "file://") {
+			continue
+		}
+		if done, err := t.note(ctx, u, f.gitMirror(ctx, s, u, clone)); done {
+			return err
+		}
+	}
+	return t.failed()
+}
+
+// cloneFrom clones or updates from an address that git understands.
+func (f *Fetcher) cloneFrom(ctx context.Context, s *Source, address, clone string) error {
+	if !strings.HasPrefix(address, "file://") {
+		if err := f.allowed(address); err != nil {
+			return err
+		}
+	}
+	f.o.Progress.Step("cloning " + withoutPassword(address))
+	if !f.isBare(ctx, clone) {
+		tmp, err := f.tempDir(clone)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(tmp)
+		fresh := filepath.Join(tmp, "clone")
+		if _, err := f.git(ctx, tmp, "clone", "-q", "--bare", "--mirror", "--", address, fresh); err != nil {
+			return err
+		}
+		if err := replaceDir(fresh, clone); err != nil {
+			return err
+		}
+	} else {
+		refs := []string{"refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"}
+		if s.flag("nobranch") {
+			refs = []string{"refs/*:refs/*"}
+		}
+		if _, err := f.git(ctx, clone, append([]string{"fetch", "-q", "-f", "--", address}, refs...)...); err != nil {
+			return err
+		}
+	}
+	if f.cloneHas(ctx, s, clone) {
+		return nil
+	}
+	if s.flag("nobranch") || s.flag("usehead") {
+		return fmt.Errorf("it does not hold revision %s", s.Revision)
+	}
+	return fmt.Errorf("it does not hold revision %s in branch %s", s.Revision, s.Params["branch"])
+}
+
+// tempDir is a new folder beside path.
+func (f *Fetcher) tempDir(path string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-")
+}
+
+// replaceDir puts fresh in the place of what lies at dir, if anything.
+func replaceDir(fresh, dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(fresh, dir)
+}
+
+// isBare reports whether dir is the root of a bare repository.
+func (f *Fetcher) isBare(ctx context.Context, dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
+		return false
+	}
+	out, err := f.git(ctx, dir, "rev-parse", "--absolute-git-dir")
+	if err != nil {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	return err == nil && strings.TrimSpace(out) == real
+}
+
+// cloneHas reports whether the clone holds the revision, in the branch when one is asked for, and the tag.
+func (f *Fetcher) cloneHas(ctx context.Context, s *Source, clone string) bool {
+	if !f.isBare(ctx, clone) || !gitHash.MatchString(s.Revision) {
+		return false
+	}
+	if s.flag("nobranch") || s.flag("usehead") {
+		if _, err := f.git(ctx, clone, "cat-file", "-e", s.Revision+"^{commit}"); err != nil {
+			return false
+		}
+	} else {
+		out, err := f.git(ctx, clone, "branch", "--contains", s.Revision, "--list", s.Params["branch"])
+		if err != nil || strings.TrimSpace(out) == "" {
+			return false
+		}
+	}
+	if tag := s.Params["tag"]; tag != "" {
+		_, err := f.git(ctx, clone, "rev-parse", "-q", "--verify", "refs/tags/"+tag)
+		return err == nil
+	}
+	return true
+}
+
+// gitMirror brings the clone from a mirror: another repository, or the tarball of a bare clone.
+func (f *Fetcher) gitMirror(ctx context.Context, s *Source, address, clone string) error {
+	m, err := Parse(address)
+	if err != nil {
+		return err
+	}
+	tarball := filepath.Join(f.o.DownloadDir, s.gitTarball())
+	switch m.Scheme {
+	case "git":
+		return f.cloneFrom(ctx, s, m.gitAddress(), clone)
+	case "file":
+		if st, err := os.Stat(m.Path); err != nil {
+			return err
+		} else if st.IsDir() {
+			return f.cloneFrom(ctx, s, "file://"+quotePath(m.Path), clone)
+		}
+		tarball = m.Path
+	case "http", "https":
+		if err := f.download(ctx, &Source{URL: address, Sums: map[string]string{}}, m.address(), tarball); err != nil {
+			return err
+		}
+		f.markDone(tarball)
+	default:
+		return fmt.Errorf("mirrors by %s are not supported", m.Scheme)
+	}
+	return f.cloneFromTarball(ctx, s, tarball, clone)
+}
+
+func (f *Fetcher) cloneFromTarball(ctx context.Context, s *Source, tarball, clone string) error {
+	tmp, err := f.tempDir(clone)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	fresh := filepath.Join(tmp, "clone")
+	if err := os.Mkdir(fresh, 0o777); err != nil {
+		return err
+	}
+	if err := f.extract(ctx, tarball, fresh, 0); err != nil {
+		return err
+	}
+	if !f.isBare(ctx, fresh) {
+		return errors.New("it holds no bare git repository")
+	}
+	if err := replaceDir(fresh, clone); err != nil {
+		return err
+	}
+	if !f.cloneHas(ctx, s, clone) {
+		return fmt.Errorf("it does not hold revision %s", s.Revision)
+	}
+	return nil
+}
+
+// refuseLFS refuses sources whose large files lie on an LFS server: unpacked, they would be pointer files.
+func (f *Fetcher) refuseLFS(ctx context.Context, s *Source, clone string) error {
+	if s.Params["lfs"] == "0" {
+		return nil
+	}
+	out, err := f.git(ctx, clone, "grep", "^[^#].*lfs", s.Revision+":.gitattributes")
+	if err != nil || out == "" {
+		return nil // git grep's status for "no match" and "no such file"
+	}
+	return diag.Userf(s.Pos, "%s: Git LFS is not supported yet", s.URL).WithHint("add ;lfs=0 to unpack the pointer files instead")
+}

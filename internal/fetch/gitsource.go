@@ -1,0 +1,79 @@
+package fetch
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"n3x/internal/diag"
+)
+
+// gitOptions are given to every git command, as BitBake does. safe.directory: DL_DIR may be shared with other users.
+var gitOptions = []string{"-c", "gc.autoDetach=false", "-c", "core.pager=cat", "-c", "safe.bareRepository=all",
+	"-c", "safe.directory=*", "-c", "clone.defaultRemoteName=origin"}
+
+// gitHash is a full commit ID, SHA-1 or SHA-256.
+var gitHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
+
+// gitProtocols are the values of protocol= that git itself can fetch by.
+var gitProtocols = []string{"git", "file", "ssh", "http", "https", "rsync"}
+
+func (s *Source) supportedGit() error {
+	if p := s.gitProtocol(); !slices.Contains(gitProtocols, p) {
+		return diag.Userf(s.Pos, "%s: protocol %q is not known", s.URL, p).WithHint("it is one of %s", strings.Join(gitProtocols, ", "))
+	}
+	if s.Params["branch"] == "" && !s.flag("nobranch") && !s.flag("usehead") {
+		return diag.Userf(s.Pos, "%s: neither branch= nor nobranch=1 is given", s.URL).WithHint("add ;branch=main")
+	}
+	if s.flag("usehead") && s.gitProtocol() != "file" {
+		return diag.Userf(s.Pos, "%s: usehead=1 is for local repositories (protocol=file)", s.URL)
+	}
+	if strings.HasPrefix(s.Params["branch"], "-") {
+		return diag.Userf(s.Pos, "%s: the branch begins with a dash, which git would take for an option", s.URL)
+	}
+	if s.flag("rebaseable") {
+		return diag.Userf(s.Pos, "%s: rebaseable=1 is not supported yet", s.URL)
+	}
+	return nil
+}
+
+// flag is a parameter that is 1 or 0.
+func (s *Source) flag(name string) bool { return s.Params[name] == "1" }
+
+func (s *Source) gitProtocol() string {
+	p := s.Params["protocol"]
+	if p == "" {
+		p = s.Params["proto"]
+	}
+	switch {
+	case p == "" && s.Host == "":
+		p = "file"
+	case p == "":
+		p = "git"
+	}
+	if p == "git" && s.Host == "github.com" {
+		return "https" // GitHub no longer serves git://
+	}
+	return p
+}
+
+// gitAddress is what git clones from.
+func (s *Source) gitAddress() string {
+	user := ""
+	if s.User != "" {
+		user = s.User + "@"
+	}
+	return s.gitProtocol() + "://" + user + s.Host + quotePath(s.Path)
+}
+
+// gitName is the folder name of the source's bare clone, e.g. "github.com.ilbers.isar.git".
+func (s *Source) gitName() string {
+	name := strings.ReplaceAll(s.Host, ":", ".") + strings.NewReplacer("/", ".", "*", ".", " ", "_", "(", "_", ")", "_").Replace(s.Path)
+	return strings.TrimPrefix(name, ".")
+}
+
+// gitTarball is the name under which mirrors keep the bare clone.
+func (s *Source) gitTarball() string { return "git2_" + s.gitName() + ".tar.gz" }
+
+func (f *Fetcher) cloneDir(s *Source) string { return filepath.Join(f.o.GitDir, s.gitName()) }

@@ -1,0 +1,246 @@
+package fetch
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"n3x/internal/diag"
+)
+
+// Source is one entry of SRC_URI.
+type Source struct {
+	URL string   // as written, e.g. "https://example.com/a.tar.gz;name=a"
+	Pos diag.Pos // for messages
+
+	Scheme   string // lower case, e.g. "https"
+	User     string
+	Password string
+	Host     string // with port
+	Path     string // unescaped, without query; of file://, with or without a leading slash
+	Params   map[string]string
+
+	Sums     map[string]string // expected checksums by kind, e.g. "sha256" -> 64 hex digits
+	Revision string            // of git: a commit, tag or branch (SRCREV, rev= or tag=); "" is the branch's head
+}
+
+// Request is what a recipe says about its sources.
+type Request struct {
+	SrcURI string            // SRC_URI, expanded
+	Flags  map[string]string // flags of SRC_URI, e.g. "name.sha256sum"
+	// Revision is SRCREV for a name ("default" when the entry has none): "" or "INVALID" when none is set, "AUTOINC" for
+	// the branch's head. nil means that none is set.
+	Revision func(name string) string
+	Pos      diag.Pos // where SRC_URI is set
+}
+
+// sumKinds are the checksums that BitBake knows, strongest first.
+var sumKinds = []string{"sha512", "sha384", "sha256", "sha1", "md5"}
+
+// sumLength is the number of hex digits of a checksum.
+var sumLength = map[string]int{"sha512": 128, "sha384": 96, "sha256": 64, "sha1": 40, "md5": 32}
+
+// ParseSources reads a whole SRC_URI. Schemes that cannot be fetched are parsed all the same (apt:// and docker:// are
+// for other rooms); [Fetcher.Fetch] refuses them.
+func ParseSources(r Request) ([]*Source, error) {
+	var out []*Source
+	for _, entry := range strings.Fields(r.SrcURI) {
+		s, err := Parse(entry)
+		if err != nil {
+			return nil, diag.Userf(r.Pos, "SRC_URI: %w", err)
+		}
+		s.Pos = r.Pos
+		if err := s.setSums(r.Flags); err != nil {
+			return nil, err
+		}
+		if s.Scheme == "git" {
+			srcrev := ""
+			if r.Revision != nil {
+				srcrev = r.Revision(s.Name())
+			}
+			if err := s.setRevision(srcrev); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+var schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+
+// Parse reads one entry: scheme://[user[:password]@]host/path[?query][;param=value...].
+func Parse(entry string) (*Source, error) {
+	address, params, _ := strings.Cut(entry, ";")
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok || !schemeForm.MatchString(scheme) || rest == "" {
+		return nil, fmt.Errorf("%q is no address of the form scheme://path", entry)
+	}
+	s := &Source{URL: entry, Scheme: strings.ToLower(scheme), Params: map[string]string{}}
+	for _, p := range strings.Split(params, ";") {
+		if p == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(p, "=")
+		if !ok {
+			return nil, fmt.Errorf("%q: parameter %q has no value", entry, p)
+		}
+		s.Params[name] = value
+	}
+	if s.Scheme != "file" {
+		rest = s.takeHost(rest)
+	}
+	var err error
+	if s.Path, err = url.PathUnescape(rest); err != nil {
+		s.Path = rest // like Python's unquote, which leaves what is no escape
+	}
+	if strings.ContainsRune(s.Path, 0) {
+		return nil, fmt.Errorf("%q: the path holds a NUL byte", entry)
+	}
+	if strings.Contains(s.Params["name"], ",") {
+		return nil, fmt.Errorf("%q: several names in one entry are not supported", entry)
+	}
+	return s, nil
+}
+
+// takeHost splits user, password and host off and returns the path, without the query.
+func (s *Source) takeHost(rest string) string {
+	authority, p := rest, "/"
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, p = rest[:i], rest[i:]
+	}
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		s.User, s.Password, _ = strings.Cut(authority[:i], ":")
+		authority = authority[i+1:]
+	}
+	s.Host = authority
+	if u := s.Params["user"]; s.User == "" && u != "" {
+		s.User = u
+	}
+	if p := s.Params["pswd"]; s.Password == "" && p != "" {
+		s.Password = p
+	}
+	if i := strings.IndexAny(p, "?#"); i >= 0 {
+		p = p[:i]
+	}
+	if p == "" {
+		p = "/"
+	}
+	return p
+}
+
+// Name is the entry's name= parameter, or "default".
+func (s *Source) Name() string {
+	if n := s.Params["name"]; n != "" {
+		return n
+	}
+	return "default"
+}
+
+// address is the entry without its parameters.
+func (s *Source) address() string {
+	a, _, _ := strings.Cut(s.URL, ";")
+	return a
+}
+
+// LocalName is the name below DL_DIR of an http source.
+func (s *Source) LocalName() string {
+	if n := s.Params["downloadfilename"]; n != "" {
+		return n
+	}
+	if base := path.Base(s.Path); base != "/" && base != "." && !strings.HasSuffix(s.Path, "/") {
+		return base
+	}
+	return s.Host + strings.ReplaceAll(s.Path, "/", ".")
+}
+
+// setSums collects the expected checksums from parameters, else from the flags of SRC_URI.
+func (s *Source) setSums(flags map[string]string) error {
+	s.Sums = map[string]string{}
+	for _, kind := range sumKinds {
+		named, plain := kind+"sum", kind+"sum"
+		if n := s.Params["name"]; n != "" {
+			named = n + "." + plain
+		}
+		want, where := s.Params[named], "parameter "+named
+		if want == "" {
+			want, where = s.Params[plain], "parameter "+plain
+		}
+		if want == "" && (s.Scheme == "http" || s.Scheme == "https") {
+			want, where = flags[named], "SRC_URI["+named+"]"
+		}
+		if want == "" {
+			continue
+		}
+		if want = strings.ToLower(want); len(want) != sumLength[kind] || strings.Trim(want, "0123456789abcdef") != "" {
+			return diag.Userf(s.Pos, "%s: %s is not a %s checksum: %q", s.URL, where, kind, want).
+				WithHint("a %s checksum has %d hex digits", kind, sumLength[kind])
+		}
+		s.Sums[kind] = want
+	}
+	return nil
+}
+
+// setRevision combines SRCREV with the rev= and tag= parameters.
+func (s *Source) setRevision(srcrev string) error {
+	if srcrev == "INVALID" {
+		srcrev = ""
+	}
+	rev, tag := s.Params["rev"], s.Params["tag"]
+	switch {
+	case rev != "" && srcrev != "" && rev != srcrev:
+		return diag.Userf(s.Pos, "%s: rev=%s contradicts SRCREV %s", s.URL, rev, srcrev).WithHint("remove one of them")
+	case rev != "":
+		s.Revision = rev
+	case srcrev == "AUTOINC":
+		s.Revision = ""
+	case srcrev != "":
+		s.Revision = srcrev
+	case tag != "":
+		s.Revision = tag
+	default:
+		return diag.Userf(s.Pos, "%s: no revision is set", s.URL).
+			WithHint("set SRCREV (for name=x: SRCREV_x) to a commit, or add ;rev=<commit>")
+	}
+	if strings.HasPrefix(s.Revision, "-") || strings.HasPrefix(tag, "-") {
+		return diag.Userf(s.Pos, "%s: revision %q begins with a dash, which git would take for an option", s.URL, s.Revision)
+	}
+	return nil
+}
+
+// schemes that BitBake or ISAR know and n3x cannot fetch yet.
+var knownSchemes = []string{"ftp", "ftps", "gitsm", "gitannex", "svn", "hg", "bzr", "cvs", "npm", "npmsw", "crate", "gomod", "gomodgit",
+	"s3", "gs", "az", "sftp", "ssh", "p4", "osc", "repo", "perforce", "clearcase"}
+
+// supported refuses what cannot be fetched or would be ignored, by name.
+func (s *Source) supported() error {
+	switch s.Scheme {
+	case "file":
+		return nil
+	case "http", "https":
+		if s.Params["protocol"] == "git" {
+			return diag.Userf(s.Pos, "%s: a git repository over %s is written git://...;protocol=%s", s.URL, s.Scheme, s.Scheme)
+		}
+		if name := s.LocalName(); path.IsAbs(name) || !localPath(name) {
+			return diag.Userf(s.Pos, "%s: the name %q leads out of DL_DIR", s.URL, name)
+		}
+		return nil
+	case "git":
+		return s.supportedGit()
+	case "apt", "docker":
+		return diag.Userf(s.Pos, "%s: scheme %q is only fetched for ISAR's package recipes", s.URL, s.Scheme)
+	}
+	e := diag.Userf(s.Pos, "%s: scheme %q is not supported yet", s.URL, s.Scheme)
+	if !slices.Contains(knownSchemes, s.Scheme) {
+		e = diag.Userf(s.Pos, "%s: scheme %q is not known", s.URL, s.Scheme)
+	}
+	return e.WithHint("file, http, https and git work; put an archive of the source on a web server or beside the recipe")
+}
+
+// localPath reports whether a slash-separated relative path stays where it starts.
+func localPath(p string) bool {
+	return p != "" && !path.IsAbs(p) && !slices.Contains(strings.Split(path.Clean(p), "/"), "..")
+}

@@ -1,0 +1,308 @@
+package isar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"n3x/internal/diag"
+	"n3x/internal/fetch"
+	"n3x/internal/sandbox"
+)
+
+// BaseNatives are the functions of class base and those that it inherits.
+func BaseNatives() map[string]Native {
+	return map[string]Native{
+		"base.fetch":              doFetch,
+		"base.unpack":             doUnpack,
+		"base.clean":              doClean,
+		"base.cleansstate":        doClean,
+		"base.cleanall":           doCleanAll,
+		"base.listtasks":          listTasks,
+		"base.showdata":           showData,
+		"base.transform_template": transformTemplate,
+		"base.patch":              applyPatches,
+	}
+}
+
+// fetcher is what a recipe's SRC_URI and the fetcher's variables say.
+func fetcher(c *Call) (*fetch.Fetcher, []*fetch.Source, error) {
+	v, err := c.Values("DL_DIR", "FILESPATH", "PREMIRRORS", "MIRRORS", "BB_NO_NETWORK", "BB_FETCH_PREMIRRORONLY", "BB_STRICT_CHECKSUM",
+		"BB_ALLOWED_NETWORKS", "SRC_URI", "SOURCE_MIRROR_URL")
+	if err != nil {
+		return nil, nil, err
+	}
+	pre, err := fetch.ParseMirrors(v[2], c.Pos)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v[9] != "" {
+		own, err := fetch.ParseMirrors("https?://.*/.* "+v[9]+" git://.*/.* "+v[9], c.Pos)
+		if err != nil {
+			return nil, nil, err
+		}
+		pre = append(own, pre...)
+	}
+	post, err := fetch.ParseMirrors(v[3], c.Pos)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := fetch.New(fetch.Options{
+		DownloadDir: v[0], FilesPath: strings.Split(v[1], ":"), Premirrors: pre, Mirrors: post,
+		NoNetwork: truth(v[4]), PremirrorOnly: truth(v[5]), Checksums: fetch.ParseStrict(v[6]), AllowedNetworks: strings.Fields(v[7]),
+		Git: fetch.HostGit{}, Progress: c.Progress,
+		Warn: func(text string) { fmt.Fprintf(c.Log, "WARNING: %s\n", text) },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	flags, err := c.Data.VarFlags("SRC_URI")
+	if err != nil {
+		return nil, nil, err
+	}
+	var revErr error
+	sources, err := fetch.ParseSources(fetch.Request{SrcURI: v[8], Flags: flags, Pos: c.Pos, Revision: func(name string) string {
+		key := "SRCREV"
+		if name != "default" {
+			key = "SRCREV_" + name
+			if _, ok, _ := c.Data.Var(key, false); !ok {
+				key = "SRCREV"
+			}
+		}
+		rev, err := c.Value(key)
+		revErr = errors.Join(revErr, err)
+		return rev
+	}})
+	return f, sources, errors.Join(err, revErr)
+}
+
+func doFetch(ctx context.Context, c *Call) error {
+	f, sources, err := fetcher(c)
+	if err != nil {
+		return err
+	}
+	return f.Fetch(ctx, sources)
+}
+
+func doUnpack(ctx context.Context, c *Call) error {
+	f, sources, err := fetcher(c)
+	if err != nil {
+		return err
+	}
+	work, err := c.Value("WORKDIR")
+	if err != nil {
+		return err
+	}
+	for _, s := range sources {
+		if err := f.Unpack(ctx, s, work); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// doClean removes the recipe's work folder and stamps, after the functions of CLEANFUNCS.
+func doClean(ctx context.Context, c *Call) error {
+	funcs, err := c.Words("CLEANFUNCS")
+	if err != nil {
+		return err
+	}
+	for _, f := range funcs {
+		if err := c.Exec(ctx, f); err != nil {
+			return err
+		}
+	}
+	v, err := c.Values("WORKDIR", "STAMPCLEAN", "TMPDIR", "STAMP")
+	if err != nil {
+		return err
+	}
+	work, tmp := v[0], v[2]
+	if rel, err := filepath.Rel(tmp, work); err != nil || rel == "." || strings.HasPrefix(rel, "..") {
+		return diag.Userf(c.Pos, "WORKDIR of %s is %s, which is not below TMPDIR (%s); it is not removed", c.Recipe, work, tmp)
+	}
+	// The log of this very task lies in the work folder: keep that folder's temp until the next run.
+	entries, err := os.ReadDir(work)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == "temp" {
+			continue
+		}
+		if err := sandbox.Remove(filepath.Join(work, e.Name())); err != nil {
+			return err
+		}
+	}
+	stamps, err := filepath.Glob(v[1])
+	if err != nil {
+		return err
+	}
+	own, err := filepath.Glob(v[3] + ".*")
+	if err != nil {
+		return err
+	}
+	for _, s := range append(stamps, own...) {
+		if err := os.RemoveAll(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// doCleanAll also forgets the recipe's downloads.
+func doCleanAll(ctx context.Context, c *Call) error {
+	f, sources, err := fetcher(c)
+	if err != nil {
+		return err
+	}
+	for _, s := range sources {
+		if s.Scheme == "file" {
+			continue
+		}
+		path, err := f.Local(s)
+		if err != nil {
+			continue // never downloaded
+		}
+		if err := sandbox.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listTasks(_ context.Context, c *Call) error {
+	keys := c.Data.Keys()
+	slices.Sort(keys)
+	for _, k := range keys {
+		flags, err := c.Data.VarFlags(k)
+		if err != nil {
+			return err
+		}
+		if _, ok := flags["task"]; ok {
+			fmt.Fprintf(c.Log, "%s%-28s %s\n", plainMark, k, flags["doc"])
+		}
+	}
+	return nil
+}
+
+func showData(_ context.Context, c *Call) error {
+	keys := c.Data.Keys()
+	slices.Sort(keys)
+	for _, k := range keys {
+		v, ok, err := c.Data.Var(k, true)
+		if err != nil {
+			return err
+		}
+		if ok {
+			for line := range strings.SplitSeq(k+"="+v, "\n") {
+				fmt.Fprintf(c.Log, "%s%s\n", plainMark, line)
+			}
+		}
+	}
+	return nil
+}
+
+var templateVariable = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
+
+// transformTemplate fills the variables of TEMPLATE_VARS into TEMPLATE_FILES, as envsubst(1) does.
+func transformTemplate(_ context.Context, c *Call) error {
+	files, err := c.Words("TEMPLATE_FILES")
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	vars, err := c.Words("TEMPLATE_VARS")
+	if err != nil {
+		return err
+	}
+	work, err := c.Value("WORKDIR")
+	if err != nil {
+		return err
+	}
+	values := map[string]string{}
+	for _, name := range vars {
+		if values[name], err = c.Value(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range files {
+		path := filepath.Join(work, name)
+		if !filepath.IsLocal(name) {
+			return diag.Userf(c.Pos, "TEMPLATE_FILES names %s, which is not below WORKDIR", name).WithHint("name it relative to ${WORKDIR}")
+		}
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return diag.Userf(c.Pos, "TEMPLATE_FILES names %s, which is not in WORKDIR", name).WithHint("add file://%s to SRC_URI", name)
+		}
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		out := templateVariable.ReplaceAllStringFunc(string(text), func(m string) string {
+			if v, ok := values[strings.Trim(m, "${}")]; ok {
+				return v
+			}
+			return m
+		})
+		target, cut := strings.CutSuffix(path, ".tmpl")
+		if !cut {
+			target += ".out"
+		}
+		if err := os.WriteFile(target, []byte(out), info.Mode().Perm()); err != nil {
+			return err
+		}
+		if err := os.Chmod(target, info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyPatches applies the patches of SRC_URI, in order, to S or to the folder that patchdir names.
+func applyPatches(ctx context.Context, c *Call) error {
+	_, sources, err := fetcher(c)
+	if err != nil {
+		return err
+	}
+	v, err := c.Values("S", "WORKDIR")
+	if err != nil {
+		return err
+	}
+	for _, s := range sources {
+		name := filepath.Base(s.LocalName())
+		apply := s.Params["apply"]
+		isPatch := strings.HasSuffix(name, ".patch") || strings.HasSuffix(name, ".diff")
+		if apply == "no" || !isPatch && apply != "yes" {
+			continue
+		}
+		level := s.Params["striplevel"]
+		if level == "" {
+			level = "1"
+		}
+		dir := v[0]
+		if d := s.Params["patchdir"]; d != "" {
+			dir = filepath.Join(v[0], d)
+			if filepath.IsAbs(d) {
+				dir = d
+			}
+		}
+		cmd, cleanup, err := c.Command(ctx, "patch", "--batch", "--forward", "-p"+level, "-d", dir, "-i", filepath.Join(v[1], s.LocalName()))
+		if err != nil {
+			return err
+		}
+		err = cmd.Run(ctx)
+		cleanup()
+		if err != nil {
+			return diag.Failedf(s.Pos, "patch %s of %s does not apply to %s: %w", name, c.Recipe, dir, err).WithHint("refresh the patch against the sources in %s", dir)
+		}
+	}
+	return nil
+}

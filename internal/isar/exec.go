@@ -1,0 +1,303 @@
+package isar
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"n3x/internal/diag"
+	"n3x/internal/sandbox"
+)
+
+// maxDepth bounds functions that call each other by way of natives.
+const maxDepth = 32
+
+// Exec runs one function of the datastore, with its own cleandirs, dirs and umask.
+func (c *Call) Exec(ctx context.Context, name string) error {
+	flags, err := c.Data.VarFlags(name)
+	if err != nil {
+		return err
+	}
+	if _, isFunc := flags["func"]; !isFunc {
+		return diag.Userf(c.Pos, "%s is called as a function but is not one", name).WithHint("define it as `%s() { ... }`, or correct the name", name)
+	}
+	if c.depth >= maxDepth {
+		return diag.Userf(c.Pos, "function %s is called within itself", name)
+	}
+	sub := *c
+	sub.depth++
+	if err := sub.prepareDirs(name); err != nil {
+		return err
+	}
+	if _, python := flags["python"]; python {
+		return sub.Python.Exec(ctx, name, sub.Data)
+	}
+	body, err := sub.Data.Value(name)
+	if err != nil {
+		return err
+	}
+	for i, s := range segments(body) {
+		if s.native == nil {
+			err = sub.shell(ctx, name, i, s.text)
+		} else {
+			err = sub.native(ctx, s.native)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NativesOf lists the Go functions that a function of the datastore calls; pure is false when it does other work too.
+func (c *Call) NativesOf(name string) (natives []string, pure bool, err error) {
+	flags, err := c.Data.VarFlags(name)
+	if err != nil {
+		return nil, false, err
+	}
+	if _, python := flags["python"]; python {
+		return nil, false, nil
+	}
+	body, err := c.Data.Value(name)
+	if err != nil {
+		return nil, false, err
+	}
+	pure = true
+	for _, s := range segments(body) {
+		if s.native == nil {
+			pure = false
+			continue
+		}
+		natives = append(natives, s.native[0])
+	}
+	return natives, pure, nil
+}
+
+// segment is a run of shell lines, or one call of a native.
+type segment struct {
+	text   string
+	native []string
+}
+
+// segments splits a function's body at its native calls. Lines that only comment or do nothing make no segment.
+func segments(body string) []segment {
+	var out []segment
+	var lines []string
+	flush := func() {
+		if slices.ContainsFunc(lines, func(l string) bool { l = strings.TrimSpace(l); return l != "" && l != ":" && l[0] != '#' }) {
+			out = append(out, segment{text: strings.Join(lines, "\n")})
+		}
+		lines = nil
+	}
+	for line := range strings.SplitSeq(body, "\n") {
+		if words := strings.Fields(line); len(words) >= 2 && words[0] == "n3x_native" {
+			flush()
+			out = append(out, segment{native: words[1:]})
+			continue
+		}
+		lines = append(lines, line)
+	}
+	flush()
+	return out
+}
+
+func (c *Call) native(ctx context.Context, words []string) error {
+	f := c.Natives[words[0]]
+	if f == nil {
+		return &diag.Error{Kind: diag.Broken, Pos: c.Pos, Text: fmt.Sprintf("no native function %q", words[0])}
+	}
+	sub := *c
+	sub.Args = words[1:]
+	return f(ctx, &sub)
+}
+
+// prepareDirs empties a function's cleandirs, makes its dirs, and makes the last of these its working folder.
+func (c *Call) prepareDirs(name string) error {
+	clean, err := c.Flag(name, "cleandirs")
+	if err != nil {
+		return err
+	}
+	for _, d := range strings.Fields(clean) {
+		if err := c.emptyDir(d); err != nil {
+			return err
+		}
+	}
+	dirs, err := c.Flag(name, "dirs")
+	if err != nil {
+		return err
+	}
+	list := strings.Fields(dirs)
+	for _, d := range list {
+		if err := os.MkdirAll(d, 0o777); err != nil {
+			return err
+		}
+	}
+	if len(list) > 0 {
+		c.dir = list[len(list)-1]
+	}
+	return nil
+}
+
+// emptyDir removes and makes anew a folder below TMPDIR; others are refused, since a slip in a recipe must not cost
+// the user's files.
+func (c *Call) emptyDir(dir string) error {
+	tmp, err := c.Value("TMPDIR")
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(tmp, dir); err != nil || rel == "." || strings.HasPrefix(rel, "..") {
+		return diag.Userf(c.Pos, "cleandirs names %s, which is not below TMPDIR (%s)", dir, tmp).WithHint("name a folder below ${WORKDIR}")
+	}
+	if err := sandbox.Remove(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o777)
+}
+
+// shell runs text as the body of a shell function, in the sandbox.
+func (c *Call) shell(ctx context.Context, name string, part int, text string) error {
+	script, err := c.script(name, text)
+	if err != nil {
+		return err
+	}
+	temp, err := c.Value("T")
+	if err != nil {
+		return err
+	}
+	file := "run." + name
+	if part > 0 {
+		file += "." + strconv.Itoa(part)
+	}
+	path := filepath.Join(temp, file)
+	if err := os.MkdirAll(temp, 0o777); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		return err
+	}
+	cmd, cleanup, err := c.Command(ctx, "/bin/sh", path)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	return cmd.Run(ctx)
+}
+
+var word = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
+
+// script is a whole shell script: exported variables, every function that text may reach, and text itself.
+func (c *Call) script(name, text string) (string, error) {
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\nset -e\n\n")
+	exports, err := c.exports()
+	if err != nil {
+		return "", err
+	}
+	for _, e := range exports {
+		key, value, _ := strings.Cut(e, "=")
+		fmt.Fprintf(&b, "export %s=%s\n", key, shellQuote(value))
+	}
+	functions := map[string]string{}
+	if err := c.reach(text, functions); err != nil {
+		return "", err
+	}
+	delete(functions, name)
+	for _, f := range sortedKeys(functions) {
+		fmt.Fprintf(&b, "\n%s() {\n%s\n}\n", f, functions[f])
+	}
+	fmt.Fprintf(&b, "\n%s() {\n%s\n}\n", name, text)
+	dir := c.dir
+	if dir == "" {
+		if dir, err = c.Value("WORKDIR"); err != nil {
+			return "", err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(&b, "\ncd %s\n%s\n", shellQuote(dir), name)
+	return b.String(), nil
+}
+
+// reach collects the shell functions that text names, and those that they name. A word that merely looks like a
+// function's name brings in a function that is not called, which does no harm.
+func (c *Call) reach(text string, found map[string]string) error {
+	for _, w := range word.FindAllString(text, -1) {
+		if _, seen := found[w]; seen {
+			continue
+		}
+		flags, err := c.Data.VarFlags(w)
+		if err != nil {
+			return err
+		}
+		_, isFunc := flags["func"]
+		_, isPython := flags["python"]
+		if !isFunc || isPython {
+			continue
+		}
+		body, err := c.Data.Value(w)
+		if err != nil {
+			return err
+		}
+		if len(segments(body)) == 0 {
+			body = ":"
+		}
+		for _, s := range segments(body) {
+			if s.native != nil {
+				// Go code cannot be called in the middle of a shell function.
+				body = fmt.Sprintf("echo \"ERROR: %s is built into n3x and cannot be called from a shell function\"; exit 1", w)
+				break
+			}
+		}
+		found[w] = body
+		if err := c.reach(body, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exports are the variables with the export flag, as NAME=value, sorted.
+func (c *Call) exports() ([]string, error) {
+	keys := c.Data.Keys()
+	slices.Sort(keys)
+	var out []string
+	for _, k := range keys {
+		flag, set, err := c.Data.VarFlag(k, "export", false)
+		if err != nil {
+			return nil, err
+		}
+		if !set || flag == "" || flag == "0" || !exportable(k) {
+			continue
+		}
+		v, ok, err := c.Data.Var(k, true)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, k+"="+v)
+		}
+	}
+	return out, nil
+}
+
+// exportable reports whether the shell can have a variable of that name.
+func exportable(name string) bool {
+	return word.FindString(name) == name && !strings.Contains(name, "-")
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

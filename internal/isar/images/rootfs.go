@@ -1,0 +1,459 @@
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"n3x/internal/arch"
+	"n3x/internal/atomicfile"
+	"n3x/internal/debian"
+	"n3x/internal/debian/deb"
+	"n3x/internal/debian/solve"
+	"n3x/internal/diag"
+	"n3x/internal/isar"
+	"n3x/internal/progress"
+	"n3x/internal/rootfs"
+)
+
+// layerFormat is part of every shared layer's key; it changes when equal inputs would give another layer.
+const layerFormat = "n3x rootfs layer 1"
+
+// early are the functions that layers know to come before the packages but that can as well run after them: with only
+// these before it, rootfs_install_pkgs_install starts from nothing and its layers are shared.
+var early = []string{"rootfs.configure_isar_apt", "rootfs.configure_apt", "rootfs.disable_initrd_generation", "rootfs.clean_files", "image.configure_fstab"}
+
+// install is do_rootfs_install: the functions of ROOTFS_CONFIGURE_COMMAND, then those of ROOTFS_INSTALL_COMMAND.
+func (r *Room) install(ctx context.Context, c *isar.Call) error {
+	configure, err := c.Words("ROOTFS_CONFIGURE_COMMAND")
+	if err != nil {
+		return err
+	}
+	commands, err := c.Words("ROOTFS_INSTALL_COMMAND")
+	if err != nil {
+		return err
+	}
+	all := append(configure, commands...)
+	at := slices.Index(all, "rootfs_install_pkgs_install")
+	if at < 0 {
+		return diag.Userf(c.Pos, "ROOTFS_INSTALL_COMMAND of %s no longer has rootfs_install_pkgs_install: nothing would be installed", c.Recipe).
+			WithHint("look for a :remove or an assignment with = in the recipe and its appends; use += to add functions")
+	}
+	late, err := r.deferrable(c, all[:at])
+	if err != nil {
+		return err
+	}
+	order := all
+	if late {
+		order = slices.Concat(all[at:at+1], all[:at], all[at+1:])
+	} else if err := r.bootstrap(ctx, c); err != nil {
+		return err
+	}
+	for i, name := range order {
+		c.Progress.Advance(int64(i), int64(len(order)), "functions")
+		if name != "rootfs_install_pkgs_install" {
+			c.Progress.Step(name)
+		}
+		if err := c.Exec(ctx, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// deferrable reports whether all functions may run after the packages.
+func (r *Room) deferrable(c *isar.Call, functions []string) (bool, error) {
+	for _, f := range functions {
+		natives, pure, err := c.NativesOf(f)
+		if err != nil {
+			return false, err
+		}
+		if !pure || slices.ContainsFunc(natives, func(n string) bool { return !slices.Contains(early, n) }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// selection is what goes into a root file system.
+type selection struct {
+	arch    arch.Arch
+	foreign []arch.Arch
+	archive *isar.Archive
+	base    []*debian.Package // what is there before anything is asked for
+	all     []*debian.Package // everything, base included
+	auto    map[*debian.Package]bool
+	own     map[*debian.Package]string // packages of isar-apt, with their files
+}
+
+// choose solves for ROOTFS_PACKAGES on top of the minimal system.
+func (r *Room) choose(ctx context.Context, c *isar.Call) (*selection, error) {
+	ar, err := r.Archives.Open(ctx, c.Data, c.Progress)
+	if err != nil {
+		return nil, err
+	}
+	s := &selection{archive: ar, own: map[*debian.Package]string{}, auto: map[*debian.Package]bool{}}
+	s.arch, s.foreign = ar.Arches[0], ar.Arches[1:]
+	c.Progress.Step("choosing packages")
+	universe := slices.Clone(ar.State.Packages)
+	if err := s.addOwn(c, &universe); err != nil {
+		return nil, err
+	}
+	bootstrap, err := c.Words("DISTRO_BOOTSTRAP_BASE_PACKAGES")
+	if err != nil {
+		return nil, err
+	}
+	request := solve.Request{Packages: universe, Arch: s.arch, Foreign: s.foreign}
+	for _, list := range [][]*debian.Package{solve.Essential(universe, s.arch), solve.Required(universe, s.arch)} {
+		for _, p := range list {
+			request.Install = append(request.Install, p.Name)
+		}
+	}
+	request.Install = unique(append(request.Install, bootstrap...))
+	minimal, err := solve.Solve(request)
+	if err != nil {
+		return nil, unsolved(c, "the minimal system", err)
+	}
+	s.base = minimal.Install
+	words, err := c.Words("ROOTFS_PACKAGES")
+	if err != nil {
+		return nil, err
+	}
+	request.Installed, request.Install = s.base, unique(words)
+	plan, err := solve.Solve(request)
+	if err != nil {
+		return nil, unsolved(c, "ROOTFS_PACKAGES", err)
+	}
+	gone := func(p *debian.Package) bool {
+		same := func(q *debian.Package) bool { return q.Name == p.Name && q.Architecture == p.Architecture }
+		return slices.ContainsFunc(plan.Remove, same) || slices.ContainsFunc(plan.Upgrade, same)
+	}
+	s.all = slices.Concat(slices.DeleteFunc(slices.Clone(s.base), gone), plan.Install, plan.Upgrade)
+	s.auto = plan.Auto
+	slices.SortFunc(s.all, byName)
+	return s, nil
+}
+
+func byName(a, b *debian.Package) int {
+	return strings.Compare(a.Name+":"+a.Architecture, b.Name+":"+b.Architecture)
+}
+
+func unique(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func unsolved(c *isar.Call, what string, err error) error {
+	return diag.Userf(c.Pos, "%s of %s cannot be installed: %w", what, c.Recipe, err)
+}
+
+// addOwn adds the packages that recipes of this build deployed. They win over Debian's, as with ISAR's pin of 1000.
+func (s *selection) addOwn(c *isar.Call, universe *[]*debian.Package) error {
+	index := &debian.Index{URI: "isar-apt", Suite: "isar", Component: "main", Origin: "isar", Trusted: true}
+	for _, dir := range c.Deployed {
+		entries, err := os.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if filepath.Ext(e.Name()) != ".deb" {
+				continue
+			}
+			p, err := readOwn(filepath.Join(dir, e.Name()))
+			if err != nil {
+				return err
+			}
+			p.Index, p.Pin = index, 1000
+			s.own[p] = filepath.Join(dir, e.Name())
+			*universe = append(*universe, p)
+		}
+	}
+	return nil
+}
+
+func readOwn(path string) (*debian.Package, error) {
+	d, err := deb.OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := d.Package()
+	d.Close()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	p.SHA256, p.Size, p.Filename = hex.EncodeToString(sum[:]), int64(len(data)), path
+	return p, nil
+}
+
+// pkgsInstall is rootfs_install_pkgs_install. From nothing it makes, or finds, three shared layers: Debian's packages,
+// the locales, and the packages of this build. On a tree that functions have already changed it makes one layer.
+func (r *Room) pkgsInstall(ctx context.Context, c *isar.Call) error {
+	s, err := r.choose(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := s.remember(c); err != nil {
+		return err
+	}
+	var layers []isar.Layer
+	if c.Tree() != nil {
+		if layers, err = r.installOnto(ctx, c, s); err != nil {
+			return err
+		}
+	} else {
+		debianOnly, rest := s.split()
+		key, layer, err := r.shared(ctx, c, s, "", nil, debianOnly)
+		if err != nil {
+			return err
+		}
+		layers = []isar.Layer{layer}
+		if key, layers, err = r.localeLayer(ctx, c, key, layers); err != nil {
+			return err
+		}
+		if len(rest) > 0 {
+			if _, layer, err = r.shared(ctx, c, s, key, layers, rest); err != nil {
+				return err
+			}
+			layers = append(layers, layer)
+		}
+	}
+	if err := c.MountTree(layers); err != nil {
+		return err
+	}
+	return r.writeSources(c, s)
+}
+
+// split separates what depends on packages of this build, and these themselves, from the rest.
+func (s *selection) split() (debianOnly, rest []*debian.Package) {
+	top := map[*debian.Package]bool{}
+	for p := range s.own {
+		top[p] = true
+	}
+	needs := func(p *debian.Package) bool {
+		for _, d := range slices.Concat(p.PreDepends, p.Depends) {
+			for _, alt := range d {
+				for q := range top {
+					if q.Name == alt.Name || slices.ContainsFunc(q.Provides, func(a debian.Alternatives) bool { return a[0].Name == alt.Name }) {
+						return true
+					}
+				}
+			}
+		}
+		return false
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range s.all {
+			if !top[p] && needs(p) {
+				top[p], grown = true, true
+			}
+		}
+	}
+	for _, p := range s.all {
+		if top[p] {
+			rest = append(rest, p)
+		} else {
+			debianOnly = append(debianOnly, p)
+		}
+	}
+	return debianOnly, rest
+}
+
+// meta is what is remembered beside a shared layer.
+type layerMeta struct {
+	Epoch    time.Time
+	Packages []string
+}
+
+// shared finds or makes the layer that packages make on the layers below it, whose key is below.
+func (r *Room) shared(ctx context.Context, c *isar.Call, s *selection, below string, stack []isar.Layer, packages []*debian.Package) (string, isar.Layer, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, layerFormat, below, s.arch, s.foreign)
+	var names []string
+	for _, p := range packages {
+		fmt.Fprintln(h, p.Name, p.Architecture, p.Version, p.SHA256, s.auto[p])
+		names = append(names, p.ID())
+	}
+	key := hex.EncodeToString(h.Sum(nil))[:32]
+	layer := isar.Layer{Task: c.Name, Dir: filepath.Join(r.Layers, key), Shared: true}
+	if _, err := os.Stat(layer.Dir); err == nil {
+		fmt.Fprintf(c.Log, "layer %s with %d packages is in the cache\n", key, len(packages))
+		return key, layer, nil
+	}
+	lock, err := atomicfile.WaitLock(layer.Dir + ".lock")
+	if err != nil {
+		return "", layer, err
+	}
+	defer lock.Unlock()
+	if _, err := os.Stat(layer.Dir); err == nil {
+		return key, layer, nil
+	}
+	made, err := r.installPackages(ctx, c, s, layer.Dir, stack, packages)
+	if err != nil {
+		return "", layer, err
+	}
+	meta, err := json.MarshalIndent(layerMeta{Epoch: made.Epoch, Packages: names}, "", "  ")
+	if err != nil {
+		return "", layer, err
+	}
+	return key, layer, atomicfile.Write(layer.Dir+".json", meta, 0o644)
+}
+
+// epochOf is the time of a shared layer, from its packages.
+func epochOf(l isar.Layer) (time.Time, error) {
+	var m layerMeta
+	data, err := os.ReadFile(l.Dir + ".json")
+	if err != nil {
+		return time.Time{}, err
+	}
+	return m.Epoch, json.Unmarshal(data, &m)
+}
+
+func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, dir string, stack []isar.Layer, packages []*debian.Package) (*rootfs.Layer, error) {
+	debs, err := s.fetch(ctx, packages, c.Progress)
+	if err != nil {
+		return nil, err
+	}
+	below := make(rootfs.Stack, len(stack))
+	for i, l := range stack {
+		below[i] = l.Dir
+	}
+	var auto []string
+	for _, p := range packages {
+		if s.auto[p] {
+			auto = append(auto, p.Name+":"+p.Architecture)
+		}
+	}
+	c.Progress.Step(fmt.Sprintf("installing %d packages", len(debs)))
+	return rootfs.Install(ctx, rootfs.Options{Dir: dir, Below: below, Arch: s.arch, Foreign: s.foreign, Install: debs, Auto: auto,
+		Log: c.Log, Task: c.Progress})
+}
+
+// fetch downloads what is not from this build.
+func (s *selection) fetch(ctx context.Context, packages []*debian.Package, p *progress.Task) ([]rootfs.Deb, error) {
+	debs := make([]rootfs.Deb, len(packages))
+	var wanted []*debian.Package
+	var at []int
+	for i, q := range packages {
+		debs[i].Package = q
+		if path := s.own[q]; path != "" {
+			debs[i].Path = path
+			continue
+		}
+		wanted, at = append(wanted, q), append(at, i)
+	}
+	p.Step(fmt.Sprintf("fetching %d packages", len(wanted)))
+	paths, err := s.archive.Client.Fetch(ctx, wanted, p)
+	if err != nil {
+		return nil, err
+	}
+	for i, path := range paths {
+		debs[at[i]].Path = path
+	}
+	return debs, nil
+}
+
+// bootstrap installs only the minimal system and mounts it, for functions that want to find it before the packages.
+func (r *Room) bootstrap(ctx context.Context, c *isar.Call) error {
+	s, err := r.choose(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, layer, err := r.shared(ctx, c, s, "", nil, s.base)
+	if err != nil {
+		return err
+	}
+	return c.MountTree([]isar.Layer{layer})
+}
+
+// installOnto installs the packages that the mounted tree does not have yet as one layer on top of it.
+func (r *Room) installOnto(ctx context.Context, c *isar.Call, s *selection) ([]isar.Layer, error) {
+	have, err := installed(c.Tree())
+	if err != nil {
+		return nil, err
+	}
+	var missing []*debian.Package
+	for _, p := range s.all {
+		if !slices.ContainsFunc(have, func(q *debian.Package) bool { return q.ID() == p.ID() }) {
+			missing = append(missing, p)
+		}
+	}
+	layers, err := c.KeepTree("before")
+	if err != nil || len(missing) == 0 {
+		return layers, err
+	}
+	work, err := c.Value("WORKDIR")
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(work, "layers", c.Name+".packages")
+	if err := isar.RemoveLayer(dir); err != nil {
+		return nil, err
+	}
+	if _, err := r.installPackages(ctx, c, s, dir, layers, missing); err != nil {
+		return nil, err
+	}
+	return append(layers, isar.Layer{Task: c.Name, Dir: dir}), nil
+}
+
+// localeLayer does the work of image_install_localepurge_install on Debian's packages alone, where many images share it.
+// The function itself then finds little left to do.
+func (r *Room) localeLayer(ctx context.Context, c *isar.Call, key string, layers []isar.Layer) (string, []isar.Layer, error) {
+	commands, err := c.Words("ROOTFS_INSTALL_COMMAND")
+	if err != nil {
+		return "", nil, err
+	}
+	natives, pure, err := c.NativesOf("image_install_localepurge_install")
+	if err != nil || !pure || !slices.Equal(natives, []string{"image.locales"}) || !slices.Contains(commands, "image_install_localepurge_install") {
+		return key, layers, err
+	}
+	v, err := c.Values("LOCALE_GEN", "LOCALE_DEFAULT")
+	if err != nil {
+		return "", nil, err
+	}
+	sum := sha256.Sum256(fmt.Append(nil, layerFormat, " locales ", key, v))
+	key = hex.EncodeToString(sum[:])[:32]
+	epoch, err := epochOf(layers[0])
+	if err != nil {
+		return "", nil, err
+	}
+	c.Progress.Step("generating locales")
+	l, err := c.Derive(filepath.Join(r.Layers, key), layers, epoch, func(c *isar.Call) error { return locales(ctx, c) })
+	return key, append(slices.Clone(layers), l), err
+}
+
+// writeSources tells the finished system's apt where its packages came from.
+func (r *Room) writeSources(c *isar.Call, s *selection) error {
+	t, err := tree(c)
+	if err != nil {
+		return err
+	}
+	for name, text := range s.archive.Texts {
+		if err := writeFile(t, "/etc/apt/"+name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+# What every recipe has: fetching, unpacking, cleaning, logging.
+
+HOST_ARCH := "${N3X_HOST_ARCH}"
+HOST_DISTRO ??= "${DISTRO}"
+
+inherit logging
+inherit template
+
+THISDIR = "${@os.path.dirname(d.getVar('FILE'))}"
+FILESPATH = "${@base_set_filespath(["${FILE_DIRNAME}/${PF}", "${FILE_DIRNAME}/${P}", "${FILE_DIRNAME}/${PN}", "${FILE_DIRNAME}/files", "${FILE_DIRNAME}"], d)}"
+
+def base_set_filespath(path, d):
+    extra = (d.getVar("FILESEXTRAPATHS") or "").replace("__default:", "")
+    if extra != "":
+        path = extra.split(":") + path
+    overrides = (":" + (d.getVar("FILESOVERRIDES") or "")).split(":")
+    overrides.reverse()
+    filespath = []
+    for o in overrides:
+        for p in path:
+            if p != "":
+                filespath.append(os.path.join(p, o))
+    return ":".join(filespath)
+
+def deb_list_beautify(d, varname):
+    items = [a.strip() for a in (d.getVar(varname) or '').split(',')]
+    return ', '.join([a for a in items if a])
+
+# Proxies reach the fetchers by n3x itself; recipes still call this for its side effect in ISAR.
+def isar_export_proxies(d):
+    return ''
+
+die() {
+    bbfatal "$*"
+}
+
+# ISAR's recipes write root work with these; every task is already root in its own user namespace.
+run_privileged() {
+    "$@"
+}
+run_privileged_heredoc() {
+    /bin/bash -s "$@"
+}
+run_in_chroot() {
+    chroot "$@"
+}
+
+addtask fetch
+do_fetch[dirs] = "${DL_DIR}"
+do_fetch[network] = "${TASK_USE_NETWORK}"
+do_fetch[vardeps] += "SRC_URI SRCREV"
+do_fetch[file-checksums] = "${@bb.fetch.get_checksum_file_list(d)}"
+do_fetch() {
+    n3x_native base.fetch
+}
+
+addtask unpack after do_fetch
+do_unpack[dirs] = "${WORKDIR}"
+do_unpack() {
+    n3x_native base.unpack
+}
+
+addtask build
+do_build[noexec] = "1"
+do_build() {
+    :
+}
+
+CLEANFUNCS ?= ""
+addtask clean
+do_clean[nostamp] = "1"
+do_clean() {
+    n3x_native base.clean
+}
+
+addtask cleansstate after do_clean
+do_cleansstate[nostamp] = "1"
+do_cleansstate() {
+    n3x_native base.cleansstate
+}
+
+addtask cleanall after do_cleansstate
+do_cleanall[nostamp] = "1"
+do_cleanall() {
+    n3x_native base.cleanall
+}
+
+addtask listtasks
+do_listtasks[nostamp] = "1"
+do_listtasks() {
+    n3x_native base.listtasks
+}
+
+addtask showdata
+do_showdata[nostamp] = "1"
+do_showdata() {
+    n3x_native base.showdata
+}
+
+python() {
+    need_machine = d.getVar('COMPATIBLE_MACHINE')
+    if need_machine:
+        found = False
+        for m in (d.getVar('MACHINEOVERRIDES') or '').split(':'):
+            if re.match(need_machine, m):
+                found = True
+        if not found:
+            raise bb.parse.SkipRecipe("incompatible with machine %s (not in COMPATIBLE_MACHINE)" % d.getVar('MACHINE'))
+}

@@ -1,0 +1,14 @@
+# Packages that somebody else built: the .deb files of SRC_URI are deployed as they are.
+
+inherit dpkg-base
+
+python() {
+    items = []
+    for item in (d.getVar('SRC_URI') or '').split():
+        items.append(item + (';unpack=false' if ';unpack=' not in item else ''))
+    d.setVar('SRC_URI', ' '.join(items))
+}
+
+do_dpkg_build() {
+    n3x_native dpkg-prebuilt.build
+}

@@ -1,0 +1,10 @@
+# Fills ${VARIABLE}s of files in WORKDIR: NAME.tmpl becomes NAME, any other NAME becomes NAME.out.
+
+TEMPLATE_FILES ?= ""
+TEMPLATE_VARS ?= "BPN PN PV DESCRIPTION HOMEPAGE MAINTAINER DISTRO_ARCH"
+
+do_transform_template[vardeps] += "TEMPLATE_FILES ${TEMPLATE_VARS}"
+do_transform_template() {
+    n3x_native base.transform_template
+}
+addtask transform_template after do_unpack

@@ -1,0 +1,81 @@
+// Package packages holds the task bodies that end in Debian packages: dpkg-raw, dpkg-prebuilt, and isar-apt, the
+// repository that they are deployed to. One file for each class, named like it.
+//
+// Mirrors ISAR's meta/classes-recipe/{dpkg-base,dpkg-raw,dpkg-prebuilt,debianize,repository}.bbclass and the debhelper
+// commands that these run for a package that only installs files.
+package packages
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"n3x/internal/diag"
+	"n3x/internal/isar"
+	"n3x/internal/sandbox"
+)
+
+// Natives are the functions of this room by the names that the embedded classes call them.
+func Natives() map[string]isar.Native {
+	return map[string]isar.Native{
+		"dpkg.build":            unsupportedBuild,
+		"dpkg.deploy_deb":       deployDeb,
+		"dpkg.clean":            cleanDeb,
+		"dpkg-raw.build":        buildRaw,
+		"dpkg-prebuilt.build":   checkPrebuilt,
+		"isar-apt.cache_config": cacheConfig,
+	}
+}
+
+func unsupportedBuild(_ context.Context, c *isar.Call) error {
+	return diag.Userf(c.Pos, "%s inherits dpkg-base but no class that builds a package", c.Recipe).WithHint("inherit dpkg-raw or dpkg-prebuilt")
+}
+
+// debs lists the packages that a recipe has built.
+func debs(c *isar.Call) ([]string, error) {
+	work, err := c.Value("WORKDIR")
+	if err != nil {
+		return nil, err
+	}
+	return filepath.Glob(filepath.Join(escapeGlob(work), "*.deb"))
+}
+
+// removeDebs makes room for new packages: an old version must not be deployed beside the new one.
+func removeDebs(c *isar.Call) error {
+	old, err := debs(c)
+	if err != nil {
+		return err
+	}
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// escapeGlob makes every character of a path stand for itself in filepath.Glob.
+func escapeGlob(path string) string {
+	out := make([]byte, 0, len(path))
+	for i := range len(path) {
+		switch path[i] {
+		case '*', '?', '[', '\\':
+			out = append(out, '\\')
+		}
+		out = append(out, path[i])
+	}
+	return string(out)
+}
+
+func cleanDeb(_ context.Context, c *isar.Call) error {
+	old, err := debs(c)
+	if err != nil {
+		return err
+	}
+	for _, path := range old {
+		if err := sandbox.Remove(path); err != nil {
+			return err
+		}
+	}
+	return undeploy(c, old)
+}

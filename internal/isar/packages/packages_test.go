@@ -1,0 +1,196 @@
+package packages
+
+import (
+	"archive/tar"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"n3x/internal/debian/deb"
+)
+
+// sample makes the work folder of a recipe that installs a bit of everything.
+func sample(t *testing.T) *raw {
+	t.Helper()
+	r := &raw{name: "sample", version: "1.0", arch: "all", work: t.TempDir(), stamp: time.Unix(3600, 0), preserve: []string{"keep"},
+		changelog: "sample (1.0)\n", fields: []string{"Maintainer: m", "Description: d"}}
+	r.dir = filepath.Join(r.work, "image")
+	write := func(name string, mode os.FileMode, text string) {
+		t.Helper()
+		path := filepath.Join(r.work, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Chmod(path, uint32(mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("image/etc/sample.conf", 0o600, "a=b\n")
+	write("image/etc/sudoers.d/sample", 0o644, "x\n")
+	write("image/usr/bin/run", 0o644, "#!/bin/sh\n")
+	write("image/usr/bin/keep-setuid", 0o4755, "#!/bin/sh\n")
+	write("image/usr/sbin/setuid", 0o4755, "#!/bin/sh\n")
+	write("image/usr/share/doc/sample/README", 0o755, "doc\n")
+	write("image/debian/control", 0o644, "not packaged\n")
+	write("sample.service", 0o600, "[Service]\nExecStart=/usr/bin/run\n\n[Install]\nWantedBy=multi-user.target\n")
+	write("sample.timer", 0o600, "[Timer]\nOnBootSec=1\n")
+	write("postinst", 0o755, "#!/bin/sh\necho own\n#DEBHELPER#\n")
+	if err := os.Symlink("run", filepath.Join(r.dir, "usr/bin/alias")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(filepath.Join(r.dir, "usr/bin/run"), filepath.Join(r.dir, "usr/bin/zrun")); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestModesAndTypes(t *testing.T) {
+	t.Parallel()
+	entries, err := sample(t).entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, e := range entries {
+		if e.Typeflag == tar.TypeReg {
+			got[e.Name] = e.Mode
+		}
+		if e.Name == "./usr/bin/zrun" && (e.Typeflag != tar.TypeLink || e.Linkname != "./usr/bin/run") {
+			t.Errorf("zrun is %c to %q, not a hard link to run", e.Typeflag, e.Linkname)
+		}
+		if e.Typeflag == tar.TypeDir && e.Mode != 0o755 {
+			t.Errorf("folder %s has mode %o", e.Name, e.Mode)
+		}
+	}
+	want := map[string]int64{
+		"./etc/sample.conf": 0o644, "./etc/sudoers.d/sample": 0o440, "./usr/bin/run": 0o755, "./usr/bin/keep-setuid": 0o4755,
+		"./usr/sbin/setuid": 0o755, "./usr/share/doc/sample/README": 0o644,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff("/etc/sample.conf\n/etc/sudoers.d/sample\n", conffiles(entries)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestMaintainerScripts(t *testing.T) {
+	t.Parallel()
+	r := sample(t)
+	entries, err := r.entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	control, files, err := r.maintainerScripts(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts := map[string]string{}
+	for _, f := range control {
+		scripts[f.Name] = string(f.Data)
+	}
+	post := scripts["postinst"]
+	if !strings.HasPrefix(post, "#!/bin/sh\necho own\n") || strings.Contains(post, "#DEBHELPER#") {
+		t.Errorf("the recipe's own postinst was lost:\n%s", post)
+	}
+	if !strings.Contains(post, "enable 'sample.service'") || strings.Contains(post, "sample.timer") {
+		t.Errorf("only the unit with an [Install] section is to be enabled:\n%s", post)
+	}
+	if !strings.Contains(scripts["prerm"], "stop 'sample.service'") || !strings.Contains(scripts["postrm"], "purge 'sample.service'") {
+		t.Errorf("prerm or postrm is incomplete: %q", scripts)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+	}
+	if d := cmp.Diff([]string{"./usr/lib/systemd/system/sample.service", "./usr/lib/systemd/system/sample.timer"}, names); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRefusesWhatAPackageCannotHold(t *testing.T) {
+	t.Parallel()
+	r := sample(t)
+	l, err := os.Create(filepath.Join(r.dir, "etc/ok"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if _, err := r.entries(); err != nil {
+		t.Fatal(err)
+	}
+	if err := mkfifo(filepath.Join(r.dir, "etc/pipe")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.entries(); err == nil || !strings.Contains(err.Error(), "etc/pipe") {
+		t.Errorf("a pipe was accepted: %v", err)
+	}
+}
+
+func TestFieldTexts(t *testing.T) {
+	t.Parallel()
+	if got := description("one\n  two\n\nthree\n"); got != "one\n two\n .\n three" {
+		t.Errorf("description %q", got)
+	}
+	if got := tidyList(" a,, b  (>= 1) ,\n c, "); got != "a, b (>= 1), c" {
+		t.Errorf("list %q", got)
+	}
+	for in, want := range map[string]string{"1:2.0-1": "2.0-1", "3.1": "3.1"} {
+		if got := withoutEpoch(in); got != want {
+			t.Errorf("%s without epoch is %s", in, got)
+		}
+	}
+	for in, want := range map[string]string{"hello": "h", "libhello": "libh", "lib": "l"} {
+		if got := poolPrefix(in); got != want {
+			t.Errorf("%s lies in %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestRepository(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := Repository{Dir: filepath.Join(dir, "apt"), Codename: "isar", lock: filepath.Join(dir, "lock")}
+	make := func(version string) string {
+		t.Helper()
+		path := filepath.Join(dir, "sample_"+version+"_all.deb")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		control := "Package: sample\nVersion: " + version + "\nArchitecture: all\nMaintainer: m\nDescription: d\n"
+		if err := deb.Write(f, deb.Contents{Control: []deb.ControlFile{{Name: "control", Data: []byte(control)}}}); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, v := range []string{"1.0", "2.0"} {
+		if err := r.change(func() error { return r.add(make(v)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(r.Dir, "dists/isar/main/binary-amd64/Packages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "1.0") || !strings.Contains(string(text), "Filename: pool/main/s/sample/sample_2.0_all.deb\n") {
+		t.Errorf("the index does not have the new package alone:\n%s", text)
+	}
+	if err := r.change(func() error { return r.remove("sample_2.0_all.deb") }); err != nil {
+		t.Fatal(err)
+	}
+	if text, err = os.ReadFile(filepath.Join(r.Dir, "dists/isar/main/binary-amd64/Packages")); err != nil || len(text) != 0 {
+		t.Errorf("after removal the index holds %q, %v", text, err)
+	}
+}
+
+func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }

@@ -1,0 +1,42 @@
+package rootfs
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"n3x/internal/sandbox"
+)
+
+// TestExplain holds lines that dpkg 1.22.21 wrote to --status-fd when packages failed for the reason given.
+func TestExplain(t *testing.T) {
+	tests := []struct{ status, want string }{
+		{"status: bad : error : installed bad package post-installation script subprocess returned error exit status 7",
+			"install bad: its postinst script ended with exit status 7"},
+		{"status: /run/.n3x-debs/bad_1_all.0123456789abcdef.deb : error : new bad package pre-installation script subprocess was killed by signal (Killed)",
+			"install bad: its preinst script was killed by signal (Killed)"},
+		{"status: bad : error : old bad package pre-removal script subprocess returned error exit status 1",
+			"install bad: its prerm script ended with exit status 1"},
+		{"status: bad : error : dependency problems - leaving unconfigured", "install bad: dependency problems - leaving unconfigured"},
+		{"status: /run/.n3x-debs/b_2%3a1_amd64.0123456789abcdef.deb : error : trying to overwrite '/usr/bin/x', which is also in package a 1",
+			"install b: trying to overwrite '/usr/bin/x', which is also in package a 1"},
+		{"processing: configure: bad", "run dpkg: "},
+	}
+	for _, tt := range tests {
+		var failures []failure
+		if f, ok := new(dpkg).status(tt.status); ok {
+			failures = append(failures, f)
+		}
+		output := &transcript{}
+		_, _ = output.Write([]byte("first\nlast words\n"))
+		ran := &sandbox.ExitError{Status: 1}
+		err := explain(ran, failures, output)
+		text := rendered(err)
+		if !strings.HasPrefix(text, "n3x: error: "+tt.want) || !strings.Contains(text, "note: last words\n") {
+			t.Errorf("%s:\n%s\nwant %s", tt.status, text, tt.want)
+		}
+		if !errors.Is(err, ran) {
+			t.Errorf("%s: the exit status is lost", tt.status)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package qemu
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// firstFD is the first descriptor that QEMU inherits: the serial console's, then QMP's, then those of network cards.
+const firstFD = 3
+
+// view is how QEMU sees the files of one running machine.
+type view struct {
+	code, vars     string // of the firmware
+	kernel, initrd string
+	disks          []string
+	serialFD       int // 0 when the console is the terminal
+	qmpFD          int
+	nicFD          map[int]int // by the card's position
+}
+
+// args is QEMU's command line, without the program.
+func (m *Machine) args(v view) []string {
+	b := boards[m.Arch]
+	cpu := b.tcgCPU
+	accel := "tcg,thread=multi"
+	if m.Accel == KVM {
+		cpu, accel = "host", "kvm"
+	}
+	a := []string{"-name", escape(m.Name), "-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", b.machine, "-accel", accel, "-cpu", cpu, "-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.Memory) + "M",
+		"-device", "virtio-rng-pci"} // host keys are made at first boot
+	if m.NoReboot {
+		a = append(a, "-action", "reboot=shutdown")
+	}
+	if m.debugExit {
+		a = append(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
+	}
+	a = append(a, m.bootArgs(v)...)
+	a = append(a, m.consoleArgs(v)...)
+	for i, d := range m.Disks {
+		a = append(a, diskArgs(i, d, v.disks[i])...)
+	}
+	for i, n := range m.NICs {
+		a = append(a, nicArgs(i, n, v.nicFD[i])...)
+	}
+	return a
+}
+
+func (m *Machine) bootArgs(v view) []string {
+	var a []string
+	if m.Firmware != nil {
+		a = append(a, "-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+escape(v.code),
+			"-drive", "if=pflash,unit=1,format=raw,file="+escape(v.vars))
+	}
+	if m.Kernel != "" {
+		a = append(a, "-kernel", v.kernel)
+		if m.Initrd != "" {
+			a = append(a, "-initrd", v.initrd)
+		}
+		if m.Append != "" {
+			a = append(a, "-append", m.Append)
+		}
+	}
+	return a
+}
+
+func (m *Machine) consoleArgs(v view) []string {
+	var a []string
+	if m.Terminal != nil {
+		// mux: Ctrl-A X ends the machine. signal=off: Ctrl-C goes to the guest.
+		a = append(a, "-chardev", "stdio,id=serial,mux=on,signal=off", "-mon", "chardev=serial,mode=readline")
+	} else {
+		a = append(a, "-chardev", fmt.Sprintf("socket,id=serial,fd=%d", v.serialFD))
+	}
+	return append(a, "-serial", "chardev:serial",
+		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", v.qmpFD), "-mon", "chardev=qmp,mode=control")
+}
+
+func diskArgs(i int, d Disk, path string) []string {
+	drive := fmt.Sprintf("if=none,id=disk%d,format=raw,discard=unmap", i)
+	if !d.Writable {
+		// What is written goes to an unlinked file, so nothing has to reach the medium.
+		drive += ",snapshot=on,cache=unsafe"
+	}
+	device := fmt.Sprintf("virtio-blk-pci,drive=disk%d,bootindex=%d", i, i+1)
+	if d.Serial != "" {
+		device += ",serial=" + escape(d.Serial)
+	}
+	return []string{"-drive", drive + ",file=" + escape(path), "-device", device}
+}
+
+func nicArgs(i int, n NIC, fd int) []string {
+	net := fmt.Sprintf("dgram,id=net%d,local.type=fd,local.str=%d", i, fd)
+	if n.User != nil {
+		net = fmt.Sprintf("user,id=net%d", i)
+		if n.User.Restrict {
+			net += ",restrict=on"
+		}
+		for _, f := range n.User.Forwards {
+			net += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", f.Host, f.Guest)
+		}
+	}
+	mac := n.MAC
+	if mac == "" {
+		mac = fmt.Sprintf("52:54:00:12:34:%02x", (0x56+i)&0xff)
+	}
+	// Without a ROM there is no network boot before the disk's.
+	return []string{"-netdev", net, "-device", fmt.Sprintf("virtio-net-pci,netdev=net%d,mac=%s,romfile=", i, mac)}
+}
+
+// escape doubles commas, which end a value in QEMU's options.
+func escape(s string) string { return strings.ReplaceAll(s, ",", ",,") }

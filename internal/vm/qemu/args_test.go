@@ -1,0 +1,51 @@
+package qemu
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestArgs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		m    Machine
+		v    view
+		want string
+	}{
+		{"image", Machine{Name: "a,b", Arch: "amd64", Firmware: &Firmware{}, Disks: []Disk{{Path: "x"}, {Path: "y", Writable: true, Serial: "s"}}},
+			view{code: "/c,d", vars: "/v", disks: []string{"/x,y.wic", "/y"}, serialFD: 3, qmpFD: 4},
+			`-name a,,b -nodefaults -no-user-config -display none -machine q35,hpet=off -accel tcg,thread=multi -cpu max,-la57,-cx16 -smp 2 -m 1024M
+-device virtio-rng-pci
+-drive if=pflash,unit=0,format=raw,readonly=on,file=/c,,d -drive if=pflash,unit=1,format=raw,file=/v
+-chardev socket,id=serial,fd=3 -serial chardev:serial -chardev socket,id=qmp,fd=4 -mon chardev=qmp,mode=control
+-drive if=none,id=disk0,format=raw,discard=unmap,snapshot=on,cache=unsafe,file=/x,,y.wic -device virtio-blk-pci,drive=disk0,bootindex=1
+-drive if=none,id=disk1,format=raw,discard=unmap,file=/y -device virtio-blk-pci,drive=disk1,bootindex=2,serial=s`},
+		{"direct", Machine{Arch: "arm64", Accel: KVM, CPUs: 4, Memory: 512, Kernel: "k", Initrd: "i", Append: "root=/dev/vda2 x=a,b", NoReboot: true,
+			Terminal: &Terminal{}, NICs: []NIC{{User: &UserNet{Restrict: true, Forwards: []Forward{{2222, 22}}}}, {MAC: "02:00:00:00:00:01"}}},
+			view{kernel: "/k", initrd: "/i", qmpFD: 3, nicFD: map[int]int{1: 4}},
+			`-name vm -nodefaults -no-user-config -display none -machine virt,gic-version=max -accel kvm -cpu host -smp 4 -m 512M
+-device virtio-rng-pci -action reboot=shutdown
+-kernel /k -initrd /i -append root=/dev/vda2 x=a,b
+-chardev stdio,id=serial,mux=on,signal=off -mon chardev=serial,mode=readline -serial chardev:serial -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control
+-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,romfile=
+-netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,netdev=net1,mac=02:00:00:00:00:01,romfile=`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := tt.m.withDefaults()
+			if d := cmp.Diff(strings.Fields(tt.want), strings.Fields(strings.Join(m.args(tt.v), " "))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestScale(t *testing.T) {
+	t.Parallel()
+	if KVM.Scale(3) != 3 || TCG.Scale(3) != 24 {
+		t.Error("wrong scale")
+	}
+}

@@ -1,0 +1,135 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// maxUnread is how much console output is kept for WaitFor; older output is forgotten.
+const maxUnread = 4 << 20
+
+// Console is a machine's serial console.
+type Console struct {
+	conn net.Conn
+	log  io.Writer
+	end  <-chan struct{} // closed when the machine has ended
+	eof  chan struct{}   // closed when nothing more will come
+
+	mu     sync.Mutex
+	unread []byte        // not yet consumed by WaitFor
+	recent []byte        // the last output, consumed or not, for messages
+	more   chan struct{} // closed and replaced when something comes
+}
+
+func newConsole(conn net.Conn, log io.Writer, end <-chan struct{}) *Console {
+	return &Console{conn: conn, log: log, end: end, eof: make(chan struct{}), more: make(chan struct{})}
+}
+
+// read collects output until the channel is closed.
+func (c *Console) read() {
+	defer close(c.eof)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := c.conn.Read(buf)
+		if n > 0 {
+			c.append(buf[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// finish takes what QEMU wrote last, after it has ended.
+func (c *Console) finish() {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	<-c.eof
+}
+
+func (c *Console) append(b []byte) {
+	if c.log != nil {
+		c.log.Write(b)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unread = keepLast(append(c.unread, b...), maxUnread)
+	c.recent = keepLast(append(c.recent, b...), 8<<10)
+	close(c.more)
+	c.more = make(chan struct{})
+}
+
+func keepLast(b []byte, n int) []byte {
+	if len(b) > n {
+		return bytes.Clone(b[len(b)-n:])
+	}
+	return b
+}
+
+// Write types on the console.
+func (c *Console) Write(b []byte) (int, error) { return c.conn.Write(b) }
+
+// WaitFor waits until the output that no earlier WaitFor has consumed matches re, consumes it up to the end of the
+// match, and returns the match and its groups.
+func (c *Console) WaitFor(ctx context.Context, re *regexp.Regexp) ([]string, error) {
+	ended := false
+	for {
+		c.mu.Lock()
+		if loc := re.FindSubmatchIndex(c.unread); loc != nil {
+			var groups []string
+			for i := 0; i < len(loc); i += 2 {
+				groups = append(groups, string(c.unread[max(loc[i], 0):max(loc[i+1], 0)]))
+			}
+			c.unread = c.unread[loc[1]:]
+			c.mu.Unlock()
+			return groups, nil
+		}
+		more := c.more
+		c.mu.Unlock()
+		if ended {
+			return nil, c.waitError(re, errEnded)
+		}
+		select {
+		case <-more:
+		case <-c.eof:
+			ended = true // look once more at what came last
+		case <-ctx.Done():
+			return nil, c.waitError(re, context.Cause(ctx))
+		}
+	}
+}
+
+// waitError tells what the console showed instead.
+func (c *Console) waitError(re *regexp.Regexp, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("time is up")
+	}
+	last := c.Recent(10)
+	if last == "" {
+		last = "(nothing)"
+	}
+	return fmt.Errorf("wait for %q on the console: %w; it shows:\n%s", re, err, last)
+}
+
+// control are the terminal sequences and control characters that guests send besides text.
+var control = regexp.MustCompile(`\x1b\[[0-9;?=]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b.|[\x00-\x08\x0b-\x1f]`)
+
+// Recent is the last n lines of output, without control sequences.
+func (c *Console) Recent(n int) string {
+	c.mu.Lock()
+	text := string(c.recent)
+	c.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(control.ReplaceAllString(text, "")), "\n")
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,316 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"n3x/internal/diag"
+	"n3x/internal/sandbox"
+)
+
+// startLimit is how long QEMU may take to answer; it has nothing to do with the guest.
+const startLimit = 30 * time.Second
+
+// quitGrace is how long QEMU may take to end after it was told to.
+const quitGrace = 5 * time.Second
+
+// VM is a running machine.
+type VM struct {
+	m       Machine
+	cmd     *sandbox.Cmd
+	cancel  context.CancelFunc
+	console *Console
+	qmp     *qmp
+	done    chan struct{} // closed when QEMU and all that belongs to it is gone
+	err     error         // why it ended; valid after done
+	closing chan struct{} // closed when Close was called
+}
+
+// Start runs the machine. It ends when the guest powers off, by [VM.Close], or when ctx ends.
+func Start(ctx context.Context, t Tools, m Machine) (*VM, error) {
+	m = m.withDefaults()
+	dir, err := m.check()
+	if err != nil {
+		closeAll(m.sockets())
+		return nil, err
+	}
+	v := &VM{m: m, done: make(chan struct{}), closing: make(chan struct{})}
+	inherit, err := v.prepare(t, dir)
+	if err != nil {
+		closeAll(inherit)
+		closeAll(m.sockets())
+		v.closeChannels()
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	run, cancel := context.WithCancel(ctx)
+	v.cancel = cancel
+	go v.run(run, dir, inherit)
+	if v.console != nil {
+		go v.console.read()
+	}
+	startCtx, stop := context.WithTimeout(run, startLimit)
+	defer stop()
+	if err := v.qmp.greet(startCtx, v.done); err != nil {
+		return nil, v.notStarted(ctx, err)
+	}
+	return v, nil
+}
+
+// notStarted explains why QEMU does not answer; most often it has ended, with a complaint about its command line.
+func (v *VM) notStarted(ctx context.Context, err error) error {
+	if errors.Is(err, errEnded) {
+		select {
+		case <-v.done:
+		case <-time.After(quitGrace):
+		}
+	}
+	v.cancel()
+	<-v.done
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if v.err != nil && !errors.Is(v.err, context.Canceled) {
+		err = v.err
+	}
+	return diag.Failedf(diag.Pos{}, "start machine %s: %w", v.m.Name, err).WithNote("command: %s", v.cmd.Line())
+}
+
+// sockets are those that the machine has taken over.
+func (m *Machine) sockets() []*os.File {
+	var all []*os.File
+	for _, n := range m.NICs {
+		if n.Socket != nil {
+			all = append(all, n.Socket)
+		}
+	}
+	return all
+}
+
+// check refuses wrong descriptions, and makes the machine's folder.
+func (m *Machine) check() (dir string, err error) {
+	if err := m.validate(); err != nil {
+		return "", err
+	}
+	if err := m.absolute(); err != nil {
+		return "", err
+	}
+	dir, err = os.MkdirTemp(m.Dir, "n3x-"+filepath.Base(m.Name)+"-")
+	if err != nil {
+		return "", diag.Failedf(diag.Pos{}, "start machine %s: %w", m.Name, err)
+	}
+	return dir, nil
+}
+
+// prepare makes the machine's own files, its channels and its command. inherit are the descriptors that QEMU gets.
+func (v *VM) prepare(t Tools, dir string) (inherit []*os.File, err error) {
+	m := &v.m
+	shared := map[string]string{}
+	see := func(path string) string {
+		if path == "" {
+			return ""
+		}
+		if _, ok := shared[path]; !ok {
+			shared[path] = t.shown(path, len(shared))
+		}
+		return shared[path]
+	}
+	w := view{kernel: see(m.Kernel), initrd: see(m.Initrd), nicFD: map[int]int{}}
+	if m.Firmware != nil {
+		vars := filepath.Join(dir, "vars.fd")
+		if err := copyFile(m.Firmware.Vars, vars); err != nil {
+			return nil, diag.Failedf(diag.Pos{}, "start machine %s: copy firmware variables: %w", m.Name, err)
+		}
+		w.code, w.vars = see(m.Firmware.Code), see(vars)
+	}
+	for _, d := range m.Disks {
+		w.disks = append(w.disks, see(d.Path))
+	}
+	add := func(f *os.File) int {
+		inherit = append(inherit, f)
+		return firstFD + len(inherit) - 1
+	}
+	if m.Terminal == nil {
+		ours, theirs, err := channel()
+		if err != nil {
+			return inherit, err
+		}
+		v.console = newConsole(ours, m.Log, v.done)
+		w.serialFD = add(theirs)
+	}
+	ours, theirs, err := channel()
+	if err != nil {
+		return inherit, err
+	}
+	v.qmp = newQMP(ours)
+	w.qmpFD = add(theirs)
+	for i, n := range m.NICs {
+		if n.Socket != nil {
+			w.nicFD[i] = add(n.Socket)
+		}
+	}
+	v.cmd, err = t.command(m.Arch, dir, shared)
+	if err != nil {
+		return inherit, err
+	}
+	v.cmd.Argv = append(v.cmd.Argv, m.args(w)...)
+	v.cmd.ExtraFiles = inherit
+	if m.Terminal != nil {
+		v.cmd.Stdin, v.cmd.Stdout = m.Terminal.In, m.Terminal.Out
+		v.cmd.TTY = !v.cmd.Host && term.IsTerminal(int(m.Terminal.In.Fd()))
+	}
+	return inherit, nil
+}
+
+// run is QEMU's life.
+func (v *VM) run(ctx context.Context, dir string, inherit []*os.File) {
+	restore := func() {}
+	if t := v.m.Terminal; t != nil && term.IsTerminal(int(t.In.Fd())) {
+		// QEMU makes the terminal raw; when it is killed, nobody else would undo that.
+		if state, err := term.GetState(int(t.In.Fd())); err == nil {
+			restore = func() { _ = term.Restore(int(t.In.Fd()), state) }
+		}
+	}
+	err := v.cmd.Run(ctx)
+	restore()
+	closeAll(inherit)
+	var exit *sandbox.ExitError
+	if errors.As(err, &exit) && exit.Last != "" {
+		err = &endError{exit}
+	}
+	if err == nil && ctx.Err() != nil { // told to, QEMU ends without complaint
+		err = context.Cause(ctx)
+	}
+	select {
+	case <-v.closing:
+		err = nil
+	default:
+	}
+	v.err = err
+	if v.console != nil {
+		v.console.finish()
+	}
+	v.closeChannels()
+	if err := os.RemoveAll(dir); err != nil && v.err == nil {
+		v.err = err
+	}
+	v.cancel()
+	close(v.done)
+}
+
+// endError is a QEMU that ended with a complaint.
+type endError struct{ exit *sandbox.ExitError }
+
+func (e *endError) Error() string { return "QEMU: " + strings.TrimSpace(e.exit.Last) }
+func (e *endError) Unwrap() error { return e.exit }
+
+// Machine is the machine's description, with defaults filled in.
+func (v *VM) Machine() Machine { return v.m }
+
+// Line is QEMU's command as a line to paste into a shell.
+func (v *VM) Line() string { return v.cmd.Line() }
+
+// Console is the serial console; nil when the terminal has it.
+func (v *VM) Console() *Console { return v.console }
+
+// Done is closed when the machine has ended.
+func (v *VM) Done() <-chan struct{} { return v.done }
+
+// Wait waits until the machine has ended. An end by the guest or by Close is no error.
+func (v *VM) Wait() error {
+	<-v.done
+	return v.err
+}
+
+// Close ends the machine at once, as pulling the plug does, and waits until nothing of it is left. It may be called again.
+func (v *VM) Close() error {
+	select {
+	case <-v.closing:
+	default:
+		close(v.closing)
+		ctx, stop := context.WithTimeout(context.Background(), quitGrace)
+		defer stop()
+		if v.qmp.execute(ctx, v.done, "quit", nil, nil) == nil {
+			select {
+			case <-v.done:
+			case <-ctx.Done():
+			}
+		}
+		v.cancel()
+	}
+	return v.Wait()
+}
+
+// PowerDown presses the power button and waits until the guest has shut down, or ctx ends.
+func (v *VM) PowerDown(ctx context.Context) error {
+	if err := v.qmp.execute(ctx, v.done, "system_powerdown", nil, nil); err != nil {
+		return fmt.Errorf("power machine %s down: %w", v.m.Name, err)
+	}
+	select {
+	case <-v.done:
+		return v.err
+	case <-ctx.Done():
+		return fmt.Errorf("power machine %s down: %w", v.m.Name, context.Cause(ctx))
+	}
+}
+
+// QMP runs one command of the QEMU Machine Protocol, e.g. "query-status". args and reply may be nil.
+func (v *VM) QMP(ctx context.Context, command string, args, reply any) error {
+	return v.qmp.execute(ctx, v.done, command, args, reply)
+}
+
+func (v *VM) closeChannels() {
+	if v.console != nil {
+		v.console.conn.Close()
+	}
+	if v.qmp != nil {
+		v.qmp.conn.Close()
+	}
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// channel is a pair of connected stream sockets: ours, and the one that QEMU inherits. They need no name in the file
+// system, and nothing can be lost between QEMU's start and ours.
+func channel() (ours net.Conn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a channel to QEMU: %w", err)
+	}
+	mine := os.NewFile(uintptr(fds[0]), "channel")
+	theirs = os.NewFile(uintptr(fds[1]), "channel")
+	defer mine.Close() // FileConn has a copy
+	if ours, err = net.FileConn(mine); err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("make a channel to QEMU: %w", err)
+	}
+	return ours, theirs, nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
