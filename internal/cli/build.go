@@ -125,7 +125,8 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 		NoCheckout: inside(),
 		Provides:   build.Provides,
 		Log: func(l kas.Level, text string) {
-			if l == kas.Warning && !inside() {
+			// What the name "isar" will mean to kas one day does not matter here.
+			if l == kas.Warning && !inside() && !strings.Contains(text, "build_system") {
 				fmt.Fprintf(a.stderr, "%s: warning: %s\n", a.name, text)
 			}
 		},

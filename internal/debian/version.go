@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -8,50 +9,55 @@ import (
 // Version is a Debian version, [epoch:]upstream[-revision], e.g. "1:2.38.1-5+deb13u1".
 type Version string
 
-// ParseVersion checks s by dpkg's rules and returns it without surrounding white space.
+// ParseVersion checks that s has the parts of a version, as dpkg does when it reads one, and returns it without
+// surrounding white space. Characters that dpkg only warns about are let through; see [Version.Validate].
 func ParseVersion(s string) (Version, error) {
 	v := strings.TrimSpace(s)
 	if err := checkVersion(v); err != nil {
-		return "", fmt.Errorf("version %q: %w", s, err)
+		return "", fmt.Errorf("version %q %w", s, err)
 	}
 	return Version(v), nil
 }
 
 func checkVersion(v string) error {
 	if v == "" {
-		return fmt.Errorf("is empty")
+		return errors.New("is empty")
 	}
 	if strings.ContainsAny(v, " \t\n\r\v\f") {
-		return fmt.Errorf("has white space inside")
+		return errors.New("has white space inside")
 	}
-	rest := v
 	if i := strings.IndexByte(v, ':'); i >= 0 {
 		if err := checkEpoch(v[:i]); err != nil {
 			return err
 		}
-		rest = v[i+1:]
-		if rest == "" {
-			return fmt.Errorf("has nothing after the epoch")
+		if v = v[i+1:]; v == "" {
+			return errors.New("has nothing after the epoch")
 		}
 	}
-	upstream, revision := rest, ""
-	if i := strings.LastIndexByte(rest, '-'); i >= 0 {
-		upstream, revision = rest[:i], rest[i+1:]
-		if revision == "" {
-			return fmt.Errorf("has an empty revision")
-		}
+	i := strings.LastIndexByte(v, '-')
+	if i == len(v)-1 {
+		return errors.New("has an empty revision")
 	}
-	if upstream == "" {
-		return fmt.Errorf("has an empty upstream part")
+	if i == 0 {
+		return errors.New("has nothing before the revision")
 	}
+	return nil
+}
+
+// Validate checks what Debian Policy 5.6.12 demands of the version of a new package.
+func (v Version) Validate() error {
+	if err := checkVersion(string(v)); err != nil {
+		return fmt.Errorf("version %q %w", v, err)
+	}
+	_, upstream, revision := v.split()
 	if !isDigit(upstream[0]) {
-		return fmt.Errorf("does not start with a digit")
+		return fmt.Errorf("version %q does not start with a digit", v)
 	}
 	if c := firstNot(upstream, ".-+~:"); c != "" {
-		return fmt.Errorf("has the invalid character %q", c)
+		return fmt.Errorf("version %q has the invalid character %q", v, c)
 	}
 	if c := firstNot(revision, ".+~"); c != "" {
-		return fmt.Errorf("has the invalid character %q in its revision", c)
+		return fmt.Errorf("version %q has the invalid character %q in its revision", v, c)
 	}
 	return nil
 }
@@ -59,7 +65,7 @@ func checkVersion(v string) error {
 // checkEpoch accepts what dpkg does: a decimal number that fits into a C int.
 func checkEpoch(e string) error {
 	if e == "" {
-		return fmt.Errorf("has an empty epoch")
+		return errors.New("has an empty epoch")
 	}
 	n := 0
 	for i := 0; i < len(e); i++ {

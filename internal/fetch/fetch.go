@@ -198,6 +198,9 @@ func (f *Fetcher) findFile(s *Source) (string, error) {
 	}
 	for _, dir := range f.o.FilesPath {
 		name := filepath.Join(dir, s.Path)
+		if dir == "" {
+			continue // of "a::b"; it does not mean the current folder
+		}
 		if _, err := os.Stat(name); err == nil {
 			return name, nil
 		}

@@ -190,6 +190,17 @@ func TestGitMirrors(t *testing.T) {
 	}
 }
 
+// TestHostGitInherits: without an environment of its own, git has this process's, but not what points elsewhere.
+func TestHostGitInherits(t *testing.T) {
+	u := newUpstream(t)
+	t.Setenv("GIT_DIR", "/nonexistent")
+	t.Setenv("GIT_AUTHOR_NAME", "inherited")
+	out, stderr, status, err := HostGit{}.Git(t.Context(), u.dir, []string{"GIT_AUTHOR_EMAIL=more"}, "var", "GIT_AUTHOR_IDENT")
+	if err != nil || status != 0 || !strings.HasPrefix(out, "inherited <more>") {
+		t.Errorf("%q %q %d %v", out, stderr, status, err)
+	}
+}
+
 func TestGitLFS(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)

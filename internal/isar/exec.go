@@ -262,6 +262,9 @@ func (c *Call) reach(text string, found map[string]string) error {
 	return nil
 }
 
+// ownEnvironment is what the sandbox sets itself: values of the user's session must not take its place.
+var ownEnvironment = []string{"PATH", "PWD", "SHELL", "LOGNAME", "USER", "TERM", "HOME"}
+
 // exports are the variables with the export flag, as NAME=value, sorted.
 func (c *Call) exports() ([]string, error) {
 	keys := c.Data.Keys()
@@ -272,7 +275,7 @@ func (c *Call) exports() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !set || flag == "" || flag == "0" || !exportable(k) {
+		if !set || flag == "" || flag == "0" || !exportable(k) || slices.Contains(ownEnvironment, k) {
 			continue
 		}
 		v, ok, err := c.Data.Var(k, true)

@@ -103,6 +103,21 @@ func patterns(globs []string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
+// filter is dpkg's answer to whether a file of a package, like "usr/share/doc/x", is left out: inclusions have the last word.
+func filter(exclude, include []string) (excluded func(name string) bool, err error) {
+	out, err := patterns(exclude)
+	if err != nil || out == nil {
+		return nil, err
+	}
+	in, err := patterns(include)
+	if err != nil {
+		return nil, err
+	}
+	return func(name string) bool {
+		return out.MatchString("/"+name) && (in == nil || !in.MatchString("/"+name))
+	}, nil
+}
+
 // globPart translates the first part of a pattern, which has the given size.
 func globPart(rest string) (part string, size int) {
 	switch rest[0] {

@@ -166,7 +166,7 @@ func (i *installer) bootstrap(ctx context.Context, first []Deb) error {
 			return err
 		}
 		if n == 0 {
-			if err := mergeUsr(i.draft.Root, i.o.Arch); err != nil {
+			if err := mergeUsr(i.draft.Root, i.o.Arch, i.o.Epoch); err != nil {
 				return err
 			}
 		}
@@ -185,12 +185,16 @@ func boolOrder(a, b bool) int {
 }
 
 func (i *installer) extract(ctx context.Context, d Deb) error {
+	excluded, err := filter(i.o.Exclude, i.o.Include)
+	if err != nil {
+		return err
+	}
 	p, err := deb.OpenFile(filepath.Join(i.dpkg.debs, copyName(d)))
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	return p.Unpack(ctx, i.draft.Root, deb.UnpackOptions{})
+	return p.Unpack(ctx, i.draft.Root, deb.UnpackOptions{Exclude: excluded})
 }
 
 // emptyDatabase writes what dpkg needs to start; the folders are in its package.

@@ -5,6 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"n3x/internal/arch"
 )
@@ -18,7 +21,7 @@ var libDirs = map[arch.Arch][]string{
 
 // mergeUsr makes /bin, /sbin and the library directories links into /usr. From Debian 13 on the package base-files, which
 // root holds already, brings them itself.
-func mergeUsr(root string, a arch.Arch) error {
+func mergeUsr(root string, a arch.Arch, epoch time.Time) error {
 	if info, err := os.Lstat(filepath.Join(root, "bin")); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return nil
 	}
@@ -27,7 +30,9 @@ func mergeUsr(root string, a arch.Arch) error {
 		if err := os.Remove(top); err != nil && !errors.Is(err, fs.ErrNotExist) { // base-files ships empty ones
 			return err
 		}
-		if err := errors.Join(os.MkdirAll(usr, 0o755), os.Chmod(usr, 0o755), os.Symlink("usr/"+name, top)); err != nil {
+		ts := unix.NsecToTimespec(epoch.UnixNano()) // for dpkg these are base-files' own, whose times stay
+		if err := errors.Join(os.MkdirAll(usr, 0o755), os.Chmod(usr, 0o755), os.Symlink("usr/"+name, top),
+			unix.UtimesNanoAt(unix.AT_FDCWD, top, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
 			return err
 		}
 	}

@@ -105,7 +105,7 @@ func (o Options) validate() error {
 	if err := canRun(o.Arch); err != nil {
 		return err
 	}
-	if _, err := patterns(o.Exclude); err != nil {
+	if _, err := filter(o.Exclude, o.Include); err != nil {
 		return err
 	}
 	for _, d := range o.Install {

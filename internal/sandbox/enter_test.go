@@ -91,12 +91,11 @@ func TestSecondInterruptKills(t *testing.T) {
 	cmd := program(t, "enter deaf")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	start(t, cmd)
-	for range 2 {
-		if err := cmd.Process.Signal(unix.SIGINT); err != nil {
-			t.Fatal(err)
+	go func() { // on a busy machine two may look like one
+		for cmd.Process.Signal(unix.SIGINT) == nil {
+			time.Sleep(repeatAfter + 50*time.Millisecond)
 		}
-		time.Sleep(repeatAfter + 50*time.Millisecond)
-	}
+	}()
 	_ = cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); got != 130 {
 		t.Errorf("status %d, want 130", got)

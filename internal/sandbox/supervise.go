@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -102,13 +103,15 @@ func (e *entrance) wait() int {
 	}
 }
 
-// killDescendants kills all processes below this one, which adopts orphans. They are all stopped first: else the end of one
-// could let this process's main go on and exit while others, just being started, are not found yet.
+// killDescendants kills all processes below this one, which adopts orphans. All are stopped first, and this one's own
+// children are killed last: else the end of one could let main go on and exit before the others are found and killed.
 func killDescendants() {
 	stopped := map[int]bool{}
+	var below []int
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
 		found := false
-		for _, p := range descendants(os.Getpid()) {
+		below = descendants(os.Getpid())
+		for _, p := range below {
 			if !stopped[p] {
 				stopped[p], found = true, true
 				_ = unix.Kill(p, unix.SIGSTOP)
@@ -118,7 +121,7 @@ func killDescendants() {
 			break
 		}
 	}
-	for p := range stopped {
+	for _, p := range slices.Backward(below) {
 		_ = unix.Kill(p, unix.SIGKILL)
 	}
 }

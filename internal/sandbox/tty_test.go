@@ -148,9 +148,11 @@ func TestSecondInterruptFromTerminal(t *testing.T) {
 	t.Parallel()
 	term := openTerminal(t, "enter deaf")
 	term.expect("ready")
-	term.send("\x03")
-	time.Sleep(repeatAfter + 100*time.Millisecond)
-	term.send("\x03")
+	go func() { // on a busy machine two may look like one
+		for _, err := term.master.WriteString("\x03"); err == nil; _, err = term.master.WriteString("\x03") {
+			time.Sleep(repeatAfter + 50*time.Millisecond)
+		}
+	}()
 	if got := term.status(); got != 130 {
 		t.Errorf("status %d, want 130", got)
 	}

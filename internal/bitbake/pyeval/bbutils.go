@@ -473,7 +473,7 @@ func bbJoinDeps(r *run, a args) (starlark.Value, error) {
 			continue
 		}
 		for _, version := range versions {
-			s, err := addend(version)
+			s, err := a.wantStr(version)
 			if err != nil {
 				return nil, err
 			}

@@ -230,11 +230,11 @@ func dataSetVarFlags(r *run, d *data, a args) (starlark.Value, error) {
 	return none()
 }
 
-// addend is text to append or prepend.
+// addend is text to append or prepend; BitBake takes anything and breaks when the variable is read.
 func addend(v starlark.Value) (string, error) {
 	s, ok := v.(starlark.String)
 	if !ok {
-		return "", raise(typeError, `can only concatenate str (not "%s") to str`, typeName(v))
+		return "", unsupported("appending or prepending a %s", typeName(v))
 	}
 	return string(s), nil
 }

@@ -42,7 +42,7 @@ func (r *run) absolute(p string) (string, error) {
 	if r.in.opts.Cwd == "" {
 		return "", unsupported("the relative path %q without a current directory", p)
 	}
-	return r.in.opts.Cwd + "/" + p, nil
+	return strings.TrimSuffix(r.in.opts.Cwd, "/") + "/" + p, nil
 }
 
 // osException is the OSError for a Go error.

@@ -27,8 +27,9 @@ func parseSpec(s string) (spec, error) {
 	f := spec{fill: " ", precision: -1}
 	bad := func() (spec, error) { return f, raise(valueError, "Invalid format specifier '%s'", s) }
 	rest := s
+	explicit := false
 	if c, n := utf8.DecodeRuneInString(rest); n > 0 && len(rest) > n && strings.IndexByte("<>^=", rest[n]) >= 0 {
-		f.fill, f.align, rest = string(c), rest[n], rest[n+1:]
+		f.fill, f.align, rest, explicit = string(c), rest[n], rest[n+1:], true
 	} else if rest != "" && strings.IndexByte("<>^=", rest[0]) >= 0 {
 		f.align, rest = rest[0], rest[1:]
 	}
@@ -45,8 +46,11 @@ func parseSpec(s string) (spec, error) {
 		return f, unsupported("the format option \"z\"")
 	}
 	f.alternate = take("#") != 0
-	if take("0") != 0 && f.align == 0 {
-		f.fill, f.align = "0", '='
+	if take("0") != 0 && !explicit {
+		f.fill = "0"
+		if f.align == 0 {
+			f.align = '='
+		}
 	}
 	digits := func() (int, bool) {
 		n := len(rest) - len(strings.TrimLeft(rest, "0123456789"))

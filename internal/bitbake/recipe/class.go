@@ -98,14 +98,6 @@ func (e *evaluator) function(pos diag.Pos, f *syntax.Function) error {
 	return placed(pos, e.d.DefineFunction(pos, f))
 }
 
-// def defines a python function for inline Python and other functions.
-func (e *evaluator) def(pos diag.Pos, f *syntax.Def) error {
-	if err := e.state.lib.Define(diag.Pos{File: pos.File, Line: f.FirstLine}, f.Source); err != nil {
-		return placed(pos, err)
-	}
-	return placed(pos, e.d.DefineDef(pos, f))
-}
-
 // exportFunctions makes NAME call CLASS_NAME unless the recipe, or a class that did not export it, defines NAME itself.
 func (e *evaluator) exportFunctions(pos diag.Pos, s *syntax.ExportFunctions) error {
 	for _, name := range s.Names {

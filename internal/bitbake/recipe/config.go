@@ -9,15 +9,14 @@ import (
 	"strings"
 
 	"n3x/internal/bitbake/datastore"
-	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
 
 // newEvaluator is one on an empty store that knows the environment.
 func (l *loader) newEvaluator(ctx context.Context) (*evaluator, error) {
 	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New()}
-	e.state = state{lib: pyeval.NewLibrary(nil), classType: "global", known: map[string]bool{}}
-	e.attach()
+	e.state = state{classType: "global", known: map[string]bool{}}
+	e.d.SetEvaluator(e)
 	e.d.At(diag.Pos{}, "")
 	if err := inheritEnvironment(e.d, l.opts.Environ); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/pyeval"
@@ -25,6 +26,7 @@ type evaluator struct {
 	d     *datastore.Data
 	state state
 	stack []string // files being evaluated, outermost first
+	done  bool     // no more files are read
 }
 
 // shared is what all evaluators of one load have in common.
@@ -34,6 +36,8 @@ type shared struct {
 	warnings *warnings
 	topDir   string
 	before   release // the release to follow
+	// libraries are the functions of files: defs -> *library
+	libraries sync.Map
 }
 
 // state is what a store's files have declared beside variables. Copies share slices, so these are only ever appended to
@@ -72,10 +76,9 @@ type anonymous struct {
 func (e *evaluator) fork(ctx context.Context) *evaluator {
 	c := &evaluator{shared: e.shared, ctx: ctx, d: e.d.Copy(), state: e.state}
 	s := &c.state
-	s.lib = pyeval.NewLibrary(e.state.lib)
 	s.inherited, s.deferred, s.handlers = slices.Clip(s.inherited), slices.Clip(s.deferred), slices.Clip(s.handlers)
 	s.anonymous, s.files, s.known = slices.Clip(s.anonymous), slices.Clip(s.files), maps.Clone(s.known)
-	c.attach()
+	c.d.SetEvaluator(c)
 	return c
 }
 
@@ -150,7 +153,14 @@ func (e *evaluator) includeCycle(path string) error {
 }
 
 func (e *evaluator) statements(f *syntax.File) error {
-	for _, s := range f.Statements {
+	defined := 0 // functions of the statements before this one are visible
+	for i, s := range f.Statements {
+		if _, ok := s.(*syntax.Def); ok && i >= defined {
+			var err error
+			if defined, err = e.define(f, i); err != nil {
+				return err
+			}
+		}
 		if err := e.statement(f.Name, s); err != nil {
 			return err
 		}
@@ -174,7 +184,7 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 	case *syntax.Function:
 		return e.function(pos, s)
 	case *syntax.Def:
-		return e.def(pos, s)
+		return placed(pos, e.d.DefineDef(pos, s))
 	case *syntax.Inherit:
 		if s.Deferred {
 			e.state.deferred = append(e.state.deferred, deferredInherit{s.Classes, pos})
@@ -252,18 +262,49 @@ func (e *evaluator) checkCombination(pos diag.Pos, a *syntax.Assignment) {
 
 // placed gives err a place unless it has one.
 func placed(pos diag.Pos, err error) error {
-	if err == nil {
-		return nil
-	}
-	var d *diag.Error
-	if errors.As(err, &d) && !d.Pos.IsZero() {
-		return err
-	}
 	var skip *pyeval.SkipRecipe
-	if errors.As(err, &skip) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, &skip) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &diag.Error{Kind: diag.User, Pos: pos, Text: err.Error(), Err: err}
+	var known *diag.Error
+	if errors.As(err, &known) && !known.Pos.IsZero() {
+		return err
+	}
+	out := &diag.Error{Kind: diag.User, Pos: pos, Text: err.Error(), Err: err}
+	if at, text := pythonError(err); text != "" {
+		out.Text = text
+		if !at.IsZero() {
+			out.Pos = at
+		}
+		var chain *datastore.Error
+		if errors.As(err, &chain) {
+			out = out.WithNote("while expanding %s", strings.Join(chain.Chain, ", from "))
+		}
+	}
+	return out
+}
+
+// pythonError is the place and the text of the Python error in err, text "" when there is none.
+func pythonError(err error) (at diag.Pos, text string) {
+	var exception *pyeval.Exception
+	var unsupported *pyeval.Unsupported
+	var syntax *pyeval.SyntaxError
+	var fatal *pyeval.Fatal
+	switch {
+	case errors.As(err, &unsupported):
+		e := *unsupported
+		at, e.Pos = e.Pos, diag.Pos{}
+		text = e.Error()
+	case errors.As(err, &syntax):
+		e := *syntax
+		at, e.Pos = e.Pos, diag.Pos{}
+		text = e.Error()
+	case errors.As(err, &fatal):
+		at, text = fatal.Pos, fatal.Text
+	case errors.As(err, &exception):
+		at, text = exception.Pos, "python: "+strings.TrimSuffix(exception.Type+": "+exception.Text, ": ")
+	}
+	return at, text
 }
 
 // include carries out include, require and include_all.

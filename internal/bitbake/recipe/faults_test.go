@@ -276,3 +276,23 @@ func TestVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestPythonErrors holds that an error in Python has one place and says what was being expanded.
+func TestPythonErrors(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"PV = \"${X}\"\nX = \"${@int('a')}\"\n", "a_1.bb:2: python: ValueError"},
+		{"PV = \"${@nope()}\"\n", "a_1.bb:1: python: NameError"},
+		{"python () {\n    x = 1\n    d.getVar('A').split()\n}\n", "a_1.bb:3: python: AttributeError"},
+		{"python () {\n    bb.fatal('stop here')\n}\n", "a_1.bb:2: stop here"},
+		{"def f(:\n    pass\n", "python syntax"},
+		{"python () {\n    import ctypes\n}\n", "a_1.bb:2: python: "},
+	}
+	for _, tt := range tests {
+		_, _, err := loadTree(t, with(map[string]string{"core/a_1.bb": tt.text}))
+		var b bytes.Buffer
+		diag.Render(&b, "n3x", err)
+		if !strings.Contains(b.String(), tt.want) || strings.Count(b.String(), "a_1.bb:") != 1 {
+			t.Errorf("%q: %s", tt.text, b.String())
+		}
+	}
+}

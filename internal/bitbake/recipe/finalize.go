@@ -109,7 +109,7 @@ func (e *evaluator) variants(ctx context.Context, main *variant, extend string) 
 
 // finalize runs what waits for the end of a recipe: deferred classes, handlers, key expansion, anonymous python.
 func (v *variant) finalize(file string) error {
-	err := v.finish(file)
+	err := v.conclude(file)
 	if skip, ok := skipReason(err); ok {
 		v.skip = skip
 		v.d.At(diag.Pos{}, "")
@@ -118,7 +118,7 @@ func (v *variant) finalize(file string) error {
 	return err
 }
 
-func (v *variant) finish(file string) error {
+func (v *variant) conclude(file string) error {
 	if err := v.fire(preDeferredInherits); err != nil {
 		return err
 	}

@@ -149,6 +149,7 @@ func (l *loader) baseConfiguration(ctx context.Context, mc string) (*evaluator, 
 			return nil, err
 		}
 		e.d.Freeze()
+		e.finish()
 		return e, nil
 	}
 	return nil, diag.Userf(diag.Pos{}, "the configuration was declared invalid over %d times by ConfigParsed handlers", maxReparse).

@@ -7,36 +7,87 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"sync"
 
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/pyeval"
+	"n3x/internal/bitbake/syntax"
 	"n3x/internal/diag"
 )
 
-// inline evaluates ${@...} for a store.
-type inline struct {
-	ctx    context.Context
-	interp *pyeval.Interp
-	lib    *pyeval.Library
-	depend func(path string)
-}
-
-// MarkDependency implements [pyeval.DependencyMarker] for the store.
-func (i *inline) MarkDependency(path string) { i.depend(path) }
-
-// attach makes the evaluator's store run Python.
-func (e *evaluator) attach() {
-	e.d.SetEvaluator(&inline{ctx: e.ctx, interp: e.interp, lib: e.state.lib, depend: e.depend})
-}
-
-// Eval implements [datastore.Evaluator].
-func (i *inline) Eval(expr string, d *datastore.Data, pos diag.Pos) (string, error) {
-	s, err := i.interp.Eval(i.ctx, expr, pyeval.Site{Vars: d, Lib: i.lib, Pos: pos})
+// Eval implements [datastore.Evaluator] for the evaluator's store and copies of it.
+func (e *evaluator) Eval(expr string, d *datastore.Data, pos diag.Pos) (string, error) {
+	s, err := e.interp.Eval(e.ctx, expr, pyeval.Site{Vars: d, Lib: e.state.lib, Pos: pos})
 	var bad *pyeval.SyntaxError
 	if errors.As(err, &bad) && strings.Contains(bad.Text, "unterminated string literal") {
 		return "", datastore.ErrUnterminated
 	}
 	return s, err
+}
+
+// MarkDependency implements [pyeval.DependencyMarker] for the store.
+func (e *evaluator) MarkDependency(path string) {
+	if !e.done {
+		e.depend(path)
+	}
+}
+
+// finish ends the time in which files are read. The store may be used by several goroutines, each with its copy, from now on.
+func (e *evaluator) finish() {
+	e.done = true
+	e.ctx = context.WithoutCancel(e.ctx)
+	e.stack = nil
+}
+
+// defs are the functions that a file defines from one place on, up to the next statement that reads another file. They are
+// compiled once for all stores that have the same functions before: what is visible depends on these alone.
+type defs struct {
+	before *pyeval.Library
+	file   *syntax.File
+	first  int // index of the first statement
+}
+
+// library is made once for a [defs].
+type library struct {
+	once sync.Once
+	lib  *pyeval.Library
+	err  error
+}
+
+// define makes the functions visible that f defines from statement first on, and gives the statement up to which it did so.
+func (e *evaluator) define(f *syntax.File, first int) (next int, err error) {
+	var run []*syntax.Def
+	names := map[string]bool{}
+collect:
+	for next = first; next < len(f.Statements); next++ {
+		switch s := f.Statements[next].(type) {
+		case *syntax.Def:
+			if names[s.Name] {
+				break collect
+			}
+			names[s.Name] = true
+			run = append(run, s)
+		case *syntax.Inherit, *syntax.Include, *syntax.AddFragments:
+			break collect
+		}
+	}
+	key := defs{e.state.lib, f, first}
+	found, ok := e.libraries.Load(key)
+	if !ok {
+		found, _ = e.libraries.LoadOrStore(key, &library{})
+	}
+	l := found.(*library)
+	l.once.Do(func() {
+		l.lib = pyeval.NewLibrary(key.before)
+		for _, s := range run {
+			pos := diag.Pos{File: f.Name, Line: s.FirstLine}
+			if l.err = placed(pos, l.lib.Define(pos, s.Source)); l.err != nil {
+				return
+			}
+		}
+	})
+	e.state.lib = l.lib
+	return next, l.err
 }
 
 // exec runs a python body on the evaluator's store.
@@ -65,7 +116,7 @@ func (s *shared) execFunction(ctx context.Context, function string, d *datastore
 		return err
 	}
 	pos := functionPos(d, function)
-	in, known := d.Evaluator().(*inline)
+	e, known := d.Evaluator().(*evaluator)
 	switch python, _, _ := d.VarFlag(function, "python", false); {
 	case !ok || !known:
 		return diag.Userf(diag.Pos{}, "function %s is not defined", function)
@@ -73,7 +124,7 @@ func (s *shared) execFunction(ctx context.Context, function string, d *datastore
 		return diag.Userf(pos, "function %s is a shell function, not Python", function)
 	}
 	d.At(pos, function)
-	return placed(pos, s.interp.Exec(ctx, body, pyeval.Site{Vars: d, Lib: in.lib, Pos: pos, Name: function}))
+	return placed(pos, s.interp.Exec(ctx, body, pyeval.Site{Vars: d, Lib: e.state.lib, Pos: pos, Name: function}))
 }
 
 // functions adds bb.build.exec_func, which python functions of EXPORT_FUNCTIONS consist of, to those that the caller provides.

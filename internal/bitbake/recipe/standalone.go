@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 
 	"n3x/internal/bitbake/datastore"
-	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
 
@@ -20,8 +19,8 @@ func File(ctx context.Context, opts Options, path string) ([]*Recipe, error) {
 		return nil, diag.Userf(diag.Pos{File: path}, "find the file: %w", err)
 	}
 	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New()}
-	e.state = state{lib: pyeval.NewLibrary(nil), classType: "recipe", known: map[string]bool{}}
-	e.attach()
+	e.state = state{classType: "recipe", known: map[string]bool{}}
+	e.d.SetEvaluator(e)
 	e.d.At(diag.Pos{}, "")
 	for _, v := range [][2]string{{"__bbclasstype", "recipe"}, {"BBPATH", l.topDir}, {"TOPDIR", l.topDir}} {
 		if err := e.d.SetVar(v[0], v[1]); err != nil {
@@ -29,7 +28,9 @@ func File(ctx context.Context, opts Options, path string) ([]*Recipe, error) {
 		}
 	}
 	if filepath.Ext(path) != ".bb" {
-		return []*Recipe{{File: path, Data: e.d}}, e.file(path)
+		err := e.file(path)
+		e.finish()
+		return []*Recipe{{File: path, Data: e.d}}, placed(diag.Pos{File: path}, err)
 	}
 	w := &World{loader: l, configs: map[string]*config{"": {base: e}}}
 	return w.evaluate(ctx, "", path, nil, nil)

@@ -178,6 +178,7 @@ func (w *World) evaluate(ctx context.Context, mc, file string, layer *Layer, app
 		if err != nil {
 			return nil, inRecipe(file, err)
 		}
+		v.finish()
 		r.MC, r.File, r.Variant, r.Layer, r.Priority, r.Appends, r.Skip = mc, file, v.name, name, priority, appends, v.skip
 		recipes = append(recipes, r)
 	}
@@ -186,14 +187,12 @@ func (w *World) evaluate(ctx context.Context, mc, file string, layer *Layer, app
 
 // inRecipe makes sure that err names the recipe it came from.
 func inRecipe(file string, err error) error {
+	err = placed(diag.Pos{File: file}, err)
 	var d *diag.Error
-	if errors.As(err, &d) && d.Pos.File == file {
-		return err
-	}
-	if errors.As(err, &d) {
+	if errors.As(err, &d) && d.Pos.File != file {
 		return &diag.Error{Kind: d.Kind, Text: err.Error() + "\nin recipe " + file, Err: err}
 	}
-	return &diag.Error{Kind: diag.User, Pos: diag.Pos{File: file}, Text: err.Error(), Err: err}
+	return err
 }
 
 func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }

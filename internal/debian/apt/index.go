@@ -24,10 +24,19 @@ import (
 // keepUnused is how long an index stays that no update has used.
 const keepUnused = 30 * 24 * time.Hour
 
+// reading is one repository whose indices are being loaded.
+type reading struct {
+	c     *Client
+	r     *repository
+	rel   *release // nil for a trusted repository without Release file
+	meter *meter
+}
+
 // index loads one index: parsed form, else compressed file, else download.
-func (c *Client) index(ctx context.Context, r *repository, rel *release, w wanted, m *meter) (*parsed, error) {
+func (g reading) index(ctx context.Context, w wanted) (*parsed, error) {
+	c, r, rel := g.c, g.r, g.rel
 	if rel == nil {
-		return c.unlisted(ctx, r, w, m)
+		return g.unlisted(ctx, w)
 	}
 	variants := rel.variants(w.path(), c.opt.RateLimit > 0)
 	for _, v := range variants {
@@ -48,7 +57,7 @@ func (c *Client) index(ctx context.Context, r *repository, rel *release, w wante
 	var err error
 	for _, v := range variants { // a listed file may be absent; the next form then
 		var p *parsed
-		if p, err = c.downloadIndex(ctx, r, rel, w, v, m); err == nil || !missing(err) {
+		if p, err = g.download(ctx, w, v); err == nil || !missing(err) {
 			return p, err
 		}
 	}
@@ -73,7 +82,8 @@ func (c *Client) cached(sha256 string) *parsed {
 	return p
 }
 
-func (c *Client) downloadIndex(ctx context.Context, r *repository, rel *release, w wanted, v variant, m *meter) (*parsed, error) {
+func (g reading) download(ctx context.Context, w wanted, v variant) (*parsed, error) {
+	c, r, rel := g.c, g.r, g.rel
 	file := c.listFile("by-hash", v.sha256+path.Ext(v.path))
 	byHash := join(r.base(), path.Dir(v.path)+"/by-hash/SHA256/"+v.sha256)
 	urls := []string{join(r.base(), v.path)}
@@ -83,13 +93,13 @@ func (c *Client) downloadIndex(ctx context.Context, r *repository, rel *release,
 	case rel.ByHash && use != "no" || use == "yes":
 		urls = []string{byHash, urls[0]}
 	}
-	m.expect(v.size)
+	g.meter.expect(v.size)
 	var err error
 	for _, u := range urls {
 		err = c.transfer(ctx, download{
 			url: u, dest: file, part: c.listFile("partial", v.sha256), size: v.size, sha256: v.sha256,
 			what: v.path + " of " + r.source.String(), pos: r.source.Pos,
-		}, m)
+		}, g.meter)
 		if err == nil {
 			return c.parse(r, file, v.sha256, rel.files[w.path()].sha256)
 		}
@@ -124,7 +134,8 @@ func (c *Client) localIndex(r *repository, file string, v variant, plain string)
 }
 
 // unlisted finds the index of a trusted repository that has no Release file.
-func (c *Client) unlisted(ctx context.Context, r *repository, w wanted, m *meter) (*parsed, error) {
+func (g reading) unlisted(ctx context.Context, w wanted) (*parsed, error) {
+	c, r := g.c, g.r
 	var first error
 	for _, ext := range []string{"", ".gz", ".xz", ".zst", ".bz2"} {
 		d := download{
@@ -138,7 +149,7 @@ func (c *Client) unlisted(ctx context.Context, r *repository, w wanted, m *meter
 			_, err = os.Stat(file)
 		} else {
 			file = d.dest
-			err = c.transfer(ctx, d, m)
+			err = c.transfer(ctx, d, g.meter)
 			if errors.Is(err, errOffline) {
 				_, err = os.Stat(file)
 			}

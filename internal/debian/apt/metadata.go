@@ -96,8 +96,11 @@ func (c *Client) fetchMetadata(ctx context.Context, r *repository, old *metadata
 	if old == nil {
 		old = new(metadata)
 	}
-	m := new(metadata)
-	data, err := c.fetchSmall(ctx, r, "InRelease", old, m, again || old.InRelease == nil)
+	since := old
+	if again || old.InRelease == nil {
+		since = nil
+	}
+	data, m, err := c.fetchSmall(ctx, r, "InRelease", since)
 	switch {
 	case err == errUnchanged:
 		return old, nil
@@ -108,12 +111,15 @@ func (c *Client) fetchMetadata(ctx context.Context, r *repository, old *metadata
 	case !missing(err):
 		return nil, err
 	}
-	data, err = c.fetchSmall(ctx, r, "Release", old, m, again || old.Release == nil)
+	if since = old; again || old.Release == nil {
+		since = nil
+	}
+	data, m, err = c.fetchSmall(ctx, r, "Release", since)
 	switch {
 	case err == errUnchanged:
 		return old, nil
 	case missing(err) && r.trusted():
-		return m, nil
+		return new(metadata), nil
 	case err != nil:
 		return nil, err
 	}
@@ -122,7 +128,7 @@ func (c *Client) fetchMetadata(ctx context.Context, r *repository, old *metadata
 	if r.trusted() {
 		return m, nil
 	}
-	sig, err := c.fetchSmall(ctx, r, "Release.gpg", new(metadata), new(metadata), true)
+	sig, _, err := c.fetchSmall(ctx, r, "Release.gpg", nil)
 	if err != nil && !missing(err) {
 		return nil, err
 	}
@@ -139,71 +145,70 @@ func missing(err error) bool {
 	return errors.Is(err, ErrMissing) || errors.Is(err, os.ErrNotExist)
 }
 
-// fetchSmall reads one file beside the Release file into memory, and its validators into m.
-func (c *Client) fetchSmall(ctx context.Context, r *repository, name string, old, m *metadata, whole bool) ([]byte, error) {
+// fetchSmall reads one file beside the Release file into memory, and gives its validators in a new metadata. With since,
+// the answer may be [errUnchanged]; without, no cache on the way is to answer with what is being replaced.
+func (c *Client) fetchSmall(ctx context.Context, r *repository, name string, since *metadata) ([]byte, *metadata, error) {
 	d := download{url: join(r.base(), name), what: name + " of " + r.source.String(), pos: r.source.Pos, size: -1}
 	if path, ok := localPath(d.url); ok {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return nil, c.downloadError(d, err)
+			return nil, nil, c.downloadError(d, err)
 		}
-		return data, nil
+		return data, new(metadata), nil
 	}
 	header := http.Header{}
-	if !whole {
-		if old.ETag != "" {
-			header.Set("If-None-Match", old.ETag)
+	if since == nil {
+		header.Set("Cache-Control", "max-age=0")
+	} else {
+		if since.ETag != "" {
+			header.Set("If-None-Match", since.ETag)
 		}
-		if old.LastModified != "" {
-			header.Set("If-Modified-Since", old.LastModified)
+		if since.LastModified != "" {
+			header.Set("If-Modified-Since", since.LastModified)
 		}
 	}
 	for attempt := 0; ; attempt++ {
-		if attempt > 0 || whole { // a cache on the way must not answer with what is being replaced
-			header.Set("Cache-Control", "max-age=0")
-		}
-		data, err := c.once(ctx, d, header, m)
+		data, m, err := c.once(ctx, d, header)
 		if err == nil || err == errUnchanged {
-			return data, err
+			return data, m, err
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 		if attempt >= c.opt.Retries || !passing(err) {
-			return nil, c.downloadError(d, err)
+			return nil, nil, c.downloadError(d, err)
 		}
 		if err := sleep(ctx, c.backoff(attempt, err)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
 
-func (c *Client) once(ctx context.Context, d download, header http.Header, m *metadata) ([]byte, error) {
+func (c *Client) once(ctx context.Context, d download, header http.Header) ([]byte, *metadata, error) {
 	release, err := c.slot(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer release()
 	resp, err := c.net.get(ctx, d.url, header)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNotModified {
-		return nil, errUnchanged
+		return nil, nil, errUnchanged
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxRelease+1))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(data) > maxRelease {
-		return nil, fmt.Errorf("%w: more than %d MiB", errMismatch, maxRelease>>20)
+		return nil, nil, fmt.Errorf("%w: more than %d MiB", errMismatch, maxRelease>>20)
 	}
 	if looksLikeHTML(resp.Header.Get("Content-Type"), data) {
-		return nil, errForeign
+		return nil, nil, errForeign
 	}
-	m.ETag, m.LastModified = resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
-	return data, nil
+	return data, &metadata{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified")}, nil
 }
 
 func looksLikeHTML(contentType string, data []byte) bool {

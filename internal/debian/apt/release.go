@@ -3,7 +3,6 @@ package apt
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -172,5 +171,3 @@ type variant struct {
 	path string
 	checksum
 }
-
-var errNoIndex = errors.New("the Release file lists no such index")

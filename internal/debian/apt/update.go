@@ -163,11 +163,12 @@ func (c *Client) complete(ctx context.Context, r *repository, m *metadata, meter
 			wants = append(wants, w)
 		}
 	}
+	read := reading{c, r, rel, meter}
 	o.indices = make([]loaded, len(wants))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, w := range wants {
 		g.Go(func() error {
-			p, err := c.index(ctx, r, rel, w, meter)
+			p, err := read.index(ctx, w)
 			if err == nil {
 				o.indices[i] = loaded{describe(r, rel, w, p), p}
 			}

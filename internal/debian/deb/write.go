@@ -51,15 +51,22 @@ func Write(w io.Writer, c Contents) error {
 		}
 		control = append(control, ControlFile{Name: "md5sums", Mode: 0o644, Data: sums})
 	}
-	controlTar, err := xzipped(func(w io.Writer) error { return writeControl(w, control, c.ModTime) })
+	controlTar, err := xzipped(sizeOf(control), func(w io.Writer) error { return writeControl(w, control, c.ModTime) })
 	if err != nil {
 		return fmt.Errorf("write control.tar: %w", err)
 	}
-	dataName, collect := "data.tar.xz", xzipped
-	if c.Uncompressed {
-		dataName, collect = "data.tar", plain
+	var size int64
+	for _, e := range entries {
+		size += e.Size
 	}
-	dataTar, err := collect(func(w io.Writer) error { return writeData(w, entries) })
+	dataName, fill := "data.tar.xz", func(w io.Writer) error { return writeData(w, entries) }
+	var dataTar []byte
+	if c.Uncompressed {
+		dataName = "data.tar"
+		dataTar, err = plain(fill)
+	} else {
+		dataTar, err = xzipped(size, fill)
+	}
 	if err != nil {
 		return fmt.Errorf("write data.tar: %w", err)
 	}
@@ -186,6 +193,14 @@ func writeData(w io.Writer, entries []Entry) error {
 	return tw.Close()
 }
 
+func sizeOf(files []ControlFile) int64 {
+	var size int64
+	for _, f := range files {
+		size += int64(len(f.Data))
+	}
+	return size
+}
+
 // plain collects what fill writes; the ar header needs its size first.
 func plain(fill func(io.Writer) error) ([]byte, error) {
 	var b bytes.Buffer
@@ -193,9 +208,15 @@ func plain(fill func(io.Writer) error) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func xzipped(fill func(io.Writer) error) ([]byte, error) {
+// xzipped is plain, compressed. size is about what fill will write: the window is no larger than that needs, since
+// setting up one of 8 MiB takes longer than compressing a small package.
+func xzipped(size int64, fill func(io.Writer) error) ([]byte, error) {
+	window := 64 << 10
+	for window < 8<<20 && int64(window) < size {
+		window *= 2
+	}
 	var b bytes.Buffer
-	z, err := xz.WriterConfig{DictCap: 8 << 20, CheckSum: xz.CRC64}.NewWriter(&b)
+	z, err := xz.WriterConfig{DictCap: window, CheckSum: xz.CRC64}.NewWriter(&b)
 	if err != nil {
 		return nil, err
 	}

@@ -237,38 +237,32 @@ func (c *cache) walk() []int32 {
 
 func (c *cache) hashOrder() []int32 {
 	const buckets = 196613
-	starts := make([]int32, buckets+1) // where each bucket starts in sorted
-	hashes := make([]uint32, len(c.groups))
+	keys := make([]uint64, 0, len(c.groups)) // bucket and group
 	for g := 1; g < len(c.groups); g++ {
 		h := uint32(5381)
 		name := c.groups[g].name
 		for i := 0; i < len(name); i++ {
 			h = 33*h + uint32(name[i]|0x20)
 		}
-		hashes[g] = h % buckets
-		starts[hashes[g]+1]++
+		keys = append(keys, uint64(h%buckets)<<32|uint64(g))
 	}
-	for i := range buckets {
-		starts[i+1] += starts[i]
-	}
-	sorted := make([]int32, len(c.groups)-1)
-	fill := slices.Clone(starts)
-	for g := 1; g < len(c.groups); g++ {
-		sorted[fill[hashes[g]]] = int32(g)
-		fill[hashes[g]]++
-	}
+	slices.Sort(keys)
 	order := make([]int32, 0, len(c.pkgs))
-	for b := range buckets {
-		bucket := sorted[starts[b]:starts[b+1]]
-		slices.SortFunc(bucket, func(x, y int32) int {
-			a, b := c.groups[x].name, c.groups[y].name
+	for len(keys) > 0 {
+		n := 1
+		for n < len(keys) && keys[n]>>32 == keys[0]>>32 {
+			n++
+		}
+		slices.SortFunc(keys[:n], func(x, y uint64) int {
+			a, b := c.groups[uint32(x)].name, c.groups[uint32(y)].name
 			return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 		})
-		for _, g := range bucket {
-			for p := c.groups[g].first; p != 0; p = c.pkgs[p].next {
+		for _, key := range keys[:n] {
+			for p := c.groups[uint32(key)].first; p != 0; p = c.pkgs[p].next {
 				order = append(order, p)
 			}
 		}
+		keys = keys[n:]
 	}
 	return order
 }

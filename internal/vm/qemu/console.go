@@ -107,10 +107,16 @@ func (c *Console) WaitFor(ctx context.Context, re *regexp.Regexp) ([]string, err
 	}
 }
 
+// timeUp is context.DeadlineExceeded in words for people.
+type timeUp struct{}
+
+func (timeUp) Error() string { return "time is up" }
+func (timeUp) Unwrap() error { return context.DeadlineExceeded }
+
 // waitError tells what the console showed instead.
 func (c *Console) waitError(re *regexp.Regexp, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.New("time is up")
+		err = timeUp{}
 	}
 	last := c.Recent(10)
 	if last == "" {

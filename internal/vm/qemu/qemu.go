@@ -70,7 +70,7 @@ type Machine struct {
 	Log      io.Writer // receives what the machine writes to its console, without Terminal; nil discards
 
 	NoReboot bool   // a reboot of the guest ends the machine
-	Dir      string // where the machine's own files are kept while it runs; "" is the folder for temporary files
+	Dir      string // where the machine's own files are kept while it runs; "" is /var/tmp
 
 	debugExit bool // a write to the port 0xf4 ends QEMU with a status of the guest's choice
 }

@@ -119,7 +119,7 @@ func (t Tools) command(a arch.Arch, dir string, shared map[string]string) (*sand
 			WithHint("install it (Debian: apt install %s)", Packages(a)[0])
 	}
 	if len(t.Layers) == 0 {
-		return &sandbox.Cmd{Argv: []string{program}, Env: append([]string{"TMPDIR=" + dir}, t.Env...), Host: true}, nil
+		return &sandbox.Cmd{Argv: []string{program}, Env: append(slices.Clone(t.Env), "TMPDIR="+dir), Host: true}, nil
 	}
 	mounts := append([]sandbox.Mount{{Type: sandbox.Overlay, Target: "/", Lower: t.Layers}}, sandbox.System()...)
 	mounts = append(mounts, sandbox.Mount{Type: sandbox.Bind, Source: dir, Target: "/tmp/scratch"})

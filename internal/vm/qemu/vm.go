@@ -105,7 +105,13 @@ func (m *Machine) check() (dir string, err error) {
 	if err := m.absolute(); err != nil {
 		return "", err
 	}
-	dir, err = os.MkdirTemp(m.Dir, "n3x-"+filepath.Base(m.Name)+"-")
+	pattern := "n3x-" + filepath.Base(m.Name) + "-"
+	if m.Dir == "" { // what guests write is too much for a /tmp in memory
+		if dir, err = os.MkdirTemp("/var/tmp", pattern); err == nil {
+			return dir, nil
+		}
+	}
+	dir, err = os.MkdirTemp(m.Dir, pattern)
 	if err != nil {
 		return "", diag.Failedf(diag.Pos{}, "start machine %s: %w", m.Name, err)
 	}

@@ -22,11 +22,8 @@ const maxNesting = 1000
 func newParser(text string, start Pos, lines bool) (p *parser, err error) {
 	p = &parser{}
 	s := &scanner{src: text, pos: start, lines: lines}
-	if s.pos.Line == 0 {
-		s.pos.Line = 1
-	}
 	if s.pos.Col == 0 {
-		s.pos.Col = 1
+		s.pos = Pos{1, 1}
 	}
 	if err := p.catch(s.scan); err != nil {
 		return nil, err

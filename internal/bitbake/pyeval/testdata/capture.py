@@ -8,7 +8,7 @@
 # of the exception). "refused" marks cases that pyeval may refuse; it is kept.
 import json, os, sys
 
-bitbake, isar, path = sys.argv[1:]
+bitbake, isar, path = map(os.path.abspath, sys.argv[1:])
 sys.path[0:0] = [bitbake, isar]
 os.environ.clear()
 os.environ.update({"HOME": "/home/user", "LANG": "C.UTF-8"})
@@ -39,9 +39,9 @@ def execute(case, d):
     try:
         exec(compile("def f(d):\n" + case["exec"], "exec", "exec"), bb.utils.get_context(), scope)
         scope["f"](d)
+        return {"vars": {k: d.getVar(k, False) for k in sorted(d.keys()) if k.startswith("R")}}
     except BaseException as e:
         return {"error": type(e).__name__}
-    return {"vars": {k: d.getVar(k, False) for k in sorted(d.keys()) if k.startswith("R")}}
 
 
 out = []
