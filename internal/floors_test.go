@@ -17,7 +17,7 @@ import (
 // floors says on which floor each room is. Imports go down; on one floor only along edges.
 var floors = map[string]int{
 	"arch": 0, "diag": 0, "progress": 0, "atomicfile": 0, "disk/fstree": 0, "disk/bmap": 0, "disk/gpt": 1, "disk/wks": 1, "disk/fat": 1,
-	"bitbake/syntax": 1, "debian": 1, "debian/deb": 1, "debian/solve": 1, "disk": 1,
+	"bitbake/syntax": 1, "bitbake/pyeval/python": 1, "bitbake/pyeval/regex": 1, "debian": 1, "debian/deb": 1, "debian/solve": 1, "disk": 1,
 	"kas": 2, "bitbake/pyeval": 2, "bitbake/datastore": 2, "bitbake/recipe": 2, "taskgraph": 2,
 	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "tools": 2, "rootfs": 2, "bootloader": 2, "vm/qemu": 2,
 	"runqueue": 3, "isar": 3, "isar/packages": 3, "isar/images": 3,
@@ -28,11 +28,10 @@ var floors = map[string]int{
 // edges are the imports within a floor: the map of the house. "a -> b" reads: a imports b.
 var edges = []string{
 	"debian/deb -> debian", "debian/solve -> debian",
-	"disk -> disk/gpt", "disk -> disk/wks", "disk -> disk/fat", "disk/fstree -> diag",
+	"disk -> disk/gpt", "disk -> disk/wks", "disk -> disk/fat",
 	"bitbake/datastore -> bitbake/pyeval", "bitbake/recipe -> bitbake/pyeval", "bitbake/recipe -> bitbake/datastore",
 	"taskgraph -> bitbake/recipe", "taskgraph -> bitbake/datastore",
 	"host -> sandbox", "fetch -> sandbox", "rootfs -> sandbox", "tools -> sandbox", "tools -> debian/apt", "vm/qemu -> sandbox",
-	"bootloader -> sandbox",
 	"isar/packages -> isar", "isar/images -> isar",
 }
 
@@ -161,7 +160,9 @@ func TestPackageComments(t *testing.T) {
 }
 
 // longFunctions may be longer than the limit: tables and scanners that are clearer in one piece.
-var longFunctions = map[string]bool{}
+var longFunctions = map[string]bool{
+	"bitbake/pyeval/percent.go directive": true, // one case for each conversion of printf-style formatting
+}
 
 func TestFunctionsAreShort(t *testing.T) {
 	t.Parallel()

@@ -120,10 +120,7 @@ func open(ctx context.Context, o Options) (*session, error) {
 	if s.world == nil {
 		return nil, err
 	}
-	// A recipe that does not parse is only in the way when a target needs it; the graph says so then.
-	if err != nil {
-		s.world, err = s.world, s.tolerate(err)
-	}
+	// Like BitBake, a build does not start while a recipe of its layers does not parse: it might be the provider that is meant.
 	for _, w := range s.world.Warnings() {
 		stream.Printf("WARNING: " + w.String())
 	}
@@ -131,9 +128,6 @@ func open(ctx context.Context, o Options) (*session, error) {
 }
 
 var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain": ""}
-
-// tolerate decides about recipes that failed to parse: like BitBake, a build does not start with one.
-func (s *session) tolerate(err error) error { return err }
 
 // providedLayer reports whether a layer of BBLAYERS is ISAR's core layer, which n3x brings itself.
 func providedLayer(layer string) bool {

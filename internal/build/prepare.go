@@ -19,7 +19,7 @@ import (
 // Session is what a build knows before its metadata is read; it becomes conf/n3x-session.conf.
 type Session struct {
 	Epoch   int64  // seconds since 1970: the newest time that anything built bears
-	BuildID string // e.g. the commit of the project
+	BuildID string // of the build system, e.g. "n3x-0.1.0"
 	// Fixed is set when Epoch was asked for (SOURCE_DATE_EPOCH in the environment): recipes cannot override it then.
 	Fixed bool
 }

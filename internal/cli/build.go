@@ -148,7 +148,7 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 // session finds the time and the name that a build bears: SOURCE_DATE_EPOCH, the lock file's, or the last commit's.
 // With lockFile "" a lock file does not count.
 func (a *app) session(ctx context.Context, p *kas.Project, lockFile string) build.Session {
-	s := build.Session{Epoch: build.FallbackEpoch, BuildID: "unknown"}
+	s := build.Session{Epoch: build.FallbackEpoch, BuildID: "n3x-" + Version}
 	git := func(args ...string) string {
 		out, _, status, err := fetch.HostGit{}.Git(ctx, p.TopRepo, nil, args...)
 		if err != nil || status != 0 {
@@ -158,9 +158,6 @@ func (a *app) session(ctx context.Context, p *kas.Project, lockFile string) buil
 	}
 	if n, err := strconv.ParseInt(git("log", "-1", "--format=%ct"), 10, 64); err == nil {
 		s.Epoch = n
-	}
-	if id := git("rev-parse", "--short=12", "HEAD"); id != "" {
-		s.BuildID = id
 	}
 	if lock, err := build.ReadLock(lockFile); err == nil && lock != nil {
 		s.Epoch = lock.Epoch

@@ -17,7 +17,7 @@ func BenchmarkBuild(b *testing.B) {
 		b.Skip("N3X_TEST_ROOTFS names no root file system")
 	}
 	o := options(b, systemdLayout, 0)
-	o.Rootfs = root
+	o.Rootfs, o.Runner = root, treeRunner{toolsTree(b)}
 	for b.Loop() {
 		if _, err := disk.Build(context.Background(), o); err != nil {
 			b.Fatal(err)

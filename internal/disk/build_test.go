@@ -91,9 +91,16 @@ func options(t testing.TB, layout string, salt int) disk.Options {
 		WKS: file, Name: "image-debian-trixie-qemuamd64", Epoch: epoch, Output: filepath.Join(dir, "image.wic"),
 		WorkDir: work, Rootfs: root, DeployDir: deploy, Var: lookup, Bmap: true,
 		Sources: map[string]disk.Source{bootloader.Name: bootloader.EFI{Arch: "amd64", Distro: "debian-trixie"}},
-		Runner:  treeRunner{toolsTree(t)},
 		Warn:    func(pos diag.Pos, text string) { t.Logf("warning: %s: %s", pos, text) },
 	}
+}
+
+// fakeOptions are options without a tools tree.
+func fakeOptions(t testing.TB, layout string) disk.Options {
+	t.Helper()
+	o := options(t, layout, 0)
+	o.Runner = fakeRunner{}
+	return o
 }
 
 const systemdLayout = `
@@ -120,6 +127,7 @@ func TestBuildTwice(t *testing.T) {
 	var sums []string
 	for salt := range 2 {
 		o := options(t, systemdLayout, salt*3)
+		o.Runner = treeRunner{toolsTree(t)}
 		r, err := disk.Build(context.Background(), o)
 		if err != nil {
 			t.Fatal(err)

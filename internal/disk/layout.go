@@ -101,7 +101,7 @@ func (b *Builder) table(sectors int64) (*gpt.Table, error) {
 			e.Attrs |= gpt.LegacyBoot
 		}
 		if p.Hidden {
-			e.Attrs |= gpt.Required
+			e.Attrs = gpt.Required // alone: wic sets it over --active
 		}
 		t.Partitions = append(t.Partitions, e)
 	}

@@ -48,6 +48,9 @@ func newParts(o *Options) (parts []*Part, extended int, err error) {
 		if err := p.check(table); err != nil {
 			return nil, 0, err
 		}
+		if p.Hidden && p.Active && o.Warn != nil {
+			o.Warn(p.Pos, "--hidden replaces --active, as it does with wic")
+		}
 	}
 	return parts, extended, unique(o, parts)
 }

@@ -19,9 +19,10 @@ import (
 
 // Layer is one directory of a recipe's root file system, and the task that made it.
 type Layer struct {
-	Task   string // e.g. "do_rootfs_postprocess"
-	Dir    string // overlay upper directory
-	Shared bool   // in the cache, used by others too; never written again
+	Task   string    // e.g. "do_rootfs_postprocess"
+	Dir    string    // overlay upper directory
+	Shared bool      // in the cache, used by others too; never written again
+	Epoch  time.Time // of a shared layer: the newest of its packages
 }
 
 // Tree is a recipe's root file system while one of its tasks runs: layers, and one on top that the task writes.
@@ -76,11 +77,31 @@ func (c *Call) MountTree(layers []Layer) error {
 	if err != nil {
 		return err
 	}
-	epoch, err := c.Epoch()
+	epoch, err := c.treeEpoch(layers)
 	if err != nil {
 		return err
 	}
 	return c.mountOver(layers, filepath.Join(work, "layers", c.Name), epoch)
+}
+
+// treeEpoch is the time of what a task adds to layers: the newest of their packages, so that a commit that changes
+// nothing else changes nothing here either; the image itself then bears no time after its own SOURCE_DATE_EPOCH. It
+// becomes the task's SOURCE_DATE_EPOCH, except for tasks that make the image.
+func (c *Call) treeEpoch(layers []Layer) (time.Time, error) {
+	epoch, err := c.Epoch()
+	if err != nil || strings.HasPrefix(c.Name, "do_image_") {
+		return epoch, err
+	}
+	var newest time.Time
+	for _, l := range layers {
+		if !l.Epoch.IsZero() && l.Epoch.After(newest) {
+			newest = l.Epoch
+		}
+	}
+	if newest.IsZero() {
+		return epoch, nil
+	}
+	return newest, c.Data.SetVar("SOURCE_DATE_EPOCH", strconv.FormatInt(newest.Unix(), 10))
 }
 
 // mountOver mounts layers at ROOTFSDIR with an empty one at upper on top.
@@ -228,7 +249,7 @@ func RemoveLayer(dir string) error { return sandbox.Remove(dir) }
 // result into dir, unless dir exists. Times become epoch, and SOURCE_DATE_EPOCH is epoch too, so that the layer does not
 // depend on who needs it first.
 func (c *Call) Derive(dir string, layers []Layer, epoch time.Time, change func(c *Call) error) (Layer, error) {
-	layer := Layer{Task: c.Name, Dir: dir, Shared: true}
+	layer := Layer{Task: c.Name, Dir: dir, Shared: true, Epoch: epoch}
 	if isDir(dir) {
 		return layer, nil
 	}

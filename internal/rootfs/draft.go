@@ -61,9 +61,11 @@ func (d *Draft) Command(argv ...string) *sandbox.Cmd {
 }
 
 // Environment is what commands inside a root filesystem get: nothing of the host's.
-func Environment() []string {
+func Environment() []string { return environment(defaultPath) }
+
+func environment(path string) []string {
 	return []string{
-		"PATH=" + defaultPath, "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb",
+		"PATH=" + path, "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb",
 		"SYSTEMD_OFFLINE=1", // systemctl takes a container for a running system otherwise
 	}
 }

@@ -37,9 +37,7 @@ func newInstaller(o Options, draft *Draft) (*installer, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := Environment()
-	env[0] = "PATH=" + toolsDir + ":" + defaultPath
-	env = append(env, "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
+	env := append(environment(toolsDir+":"+defaultPath), "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
 		"SOURCE_DATE_EPOCH="+strconv.FormatInt(o.Epoch.Unix(), 10))
 	i.dpkg = &dpkg{draft: draft, debs: debs, tools: tools, env: append(env, o.Env...), log: o.Log, task: o.Task, total: int64(len(o.Install))}
 	return i, nil

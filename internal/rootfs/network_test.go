@@ -31,7 +31,7 @@ func openArchive(t *testing.T, suite string) archive {
 		t.Fatal(err)
 	}
 	keys, _ := apt.DebianKeyring("debian-archive-keyring.gpg")
-	c, err := apt.Open(apt.Options{Sources: sources, Keyrings: [][]byte{keys}, Arches: []arch.Arch{"amd64"}, DownloadDir: t.TempDir()})
+	c, err := apt.Open(apt.Options{Sources: sources, Keyrings: [][]byte{keys}, Arches: []arch.Arch{"amd64", "i386"}, DownloadDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func openArchive(t *testing.T, suite string) archive {
 // plan fetches what words need besides installed.
 func (a archive) plan(t *testing.T, installed []*debian.Package, words ...string) []Deb {
 	t.Helper()
-	plan, err := solve.Solve(solve.Request{Packages: a.state.Packages, Installed: installed, Install: words, Arch: "amd64"})
+	plan, err := solve.Solve(solve.Request{Packages: a.state.Packages, Installed: installed, Install: words, Arch: "amd64", Foreign: []arch.Arch{"i386"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +107,7 @@ func TestNetworkInstall(t *testing.T) {
 			base := Stack{o.Dir}
 			checkTree(t, base)
 			checkOwn(t, base)
+			checkForeign(t, a, base)
 		})
 	}
 }
@@ -182,5 +183,34 @@ func checkOwn(t *testing.T, base Stack) {
 	// Policy of the layer: nothing but what changed.
 	if n := strings.Count(listTree(t, filepath.Join(dir, "caps")), "\n"); n != 4 {
 		t.Errorf("%d files for one capability:\n%s", n, listTree(t, filepath.Join(dir, "caps")))
+	}
+}
+
+// checkForeign adds packages of a second architecture and takes another package away.
+func checkForeign(t *testing.T, a archive, base Stack) {
+	t.Helper()
+	dir := t.TempDir()
+	var debs []Deb
+	for _, d := range a.plan(t, nil, "libc6:i386") {
+		if d.Architecture == "i386" {
+			debs = append(debs, d)
+		}
+	}
+	layer, err := Install(context.Background(), Options{Dir: filepath.Join(dir, "foreign"), Below: base, Arch: "amd64", Foreign: []arch.Arch{"i386"},
+		Install: debs, Remove: []string{"iputils-ping"}, Auto: []string{"libc6:i386"}})
+	if err != nil {
+		t.Fatal(rendered(err))
+	}
+	stack := append(base, layer.Dir)
+	checkTree(t, stack)
+	manifest := string(must1(stack.Manifest()))
+	if !strings.Contains(manifest, "|libc6:i386|") || !strings.Contains(manifest, "|libc6:amd64|") || strings.Contains(manifest, "|iputils-ping:") {
+		t.Errorf("manifest:\n%s", manifest)
+	}
+	if auto, err := stack.ReadFile("var/lib/apt/extended_states"); string(auto) != "Package: libc6\nArchitecture: i386\nAuto-Installed: 1\n\n" {
+		t.Errorf("extended_states %q, %v", auto, err)
+	}
+	if _, err := stack.Lstat("usr/bin/ping"); err == nil {
+		t.Error("ping is still there")
 	}
 }

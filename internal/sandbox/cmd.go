@@ -12,7 +12,7 @@ import (
 
 // Cmd is one program to run, with everything it may see. The zero values of all fields but Argv work.
 type Cmd struct {
-	Argv []string // program and arguments, e.g. {"dpkg", "--configure", "-a"}; a name without "/" is looked up in Env's PATH, inside Root
+	Argv []string // program and arguments, e.g. {"dpkg", "--configure", "-a"}; a name without "/" is looked up in Env's PATH (inside the sandbox)
 	Env  []string // the whole environment, "NAME=value"; nothing is inherited, except that a Host command with nil Env gets this process's
 	Dir  string   // working directory, inside Root; "" is "/" (for a Host command: this process's)
 

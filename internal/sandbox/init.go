@@ -161,21 +161,37 @@ func (s *spec) lookup() (string, error) {
 		return name, nil
 	}
 	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	for _, e := range s.Env {
-		if v, ok := strings.CutPrefix(e, "PATH="); ok {
-			search = v
-		}
+	if v, ok := searchPath(s.Env); ok {
+		search = v
 	}
-	for dir := range strings.SplitSeq(search, ":") {
-		at := path.Join("/", s.Dir, dir, name)
-		if path.IsAbs(dir) {
-			at = path.Join(dir, name)
-		}
-		if info, err := os.Stat(at); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return at, nil
-		}
+	if at := find(name, search, path.Join("/", s.Dir)); at != "" {
+		return at, nil
 	}
 	return "", fmt.Errorf("start %s: no such program in %s", name, search)
+}
+
+// searchPath is the PATH of an environment.
+func searchPath(env []string) (value string, ok bool) {
+	for _, e := range env {
+		if v, is := strings.CutPrefix(e, "PATH="); is {
+			value, ok = v, true
+		}
+	}
+	return value, ok
+}
+
+// find looks for a program in the directories of search, which may be relative to dir; "" when it is in none.
+func find(name, search, dir string) string {
+	for in := range strings.SplitSeq(search, ":") {
+		at := path.Join(in, name)
+		if !path.IsAbs(in) {
+			at = path.Join(dir, in, name)
+		}
+		if info, err := os.Stat(at); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return at
+		}
+	}
+	return ""
 }
 
 // reap waits for the program, kills what it left, and waits until this process is alone.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +80,7 @@ func (t *tree) mountAll(mounts []Mount, sources map[string]int) error {
 	return nil
 }
 
-// openSources opens every path of the current root that mounts name.
+// openSources opens every path of the current root that mounts name; with an error it returns what it had opened.
 func openSources(mounts []Mount) (map[string]int, error) {
 	sources := map[string]int{}
 	for _, m := range mounts {
@@ -95,7 +94,7 @@ func openSources(mounts []Mount) (map[string]int, error) {
 			}
 			fd, err := openPath(p)
 			if err != nil {
-				return nil, fmt.Errorf("mount %v: %w", m, err)
+				return sources, fmt.Errorf("mount %v: %w", m, err)
 			}
 			sources[p] = fd
 		}
@@ -128,7 +127,7 @@ func (t *tree) mountRoot(m Mount, sources map[string]int) (at string, readOnly b
 	}
 	at = m.Lower[len(m.Lower)-1]
 	if m.Upper != "" {
-		return at, false, t.overlay(m, sources, sources[at])
+		return at, false, mountOverlay(m, sources, sources[at], t.sync)
 	}
 	t.keep = true
 	upper, work, err := scratch(sources[at], at)
@@ -145,37 +144,7 @@ func (t *tree) mountRoot(m Mount, sources map[string]int) (at string, readOnly b
 			return "", false, err
 		}
 	}
-	return at, true, t.overlay(m, sources, target)
-}
-
-// overlay stacks m on the directory behind target.
-func (t *tree) overlay(m Mount, sources map[string]int, target int) error {
-	lower := make([]string, 0, len(m.Lower))
-	for i := len(m.Lower) - 1; i >= 0; i-- { // the kernel's order is top first
-		lower = append(lower, strconv.Itoa(sources[m.Lower[i]]))
-	}
-	// user.* attributes mark opaque directories, also for real root: so layers are the same whoever made them.
-	data := "userxattr,lowerdir=" + strings.Join(lower, ":")
-	if m.Upper != "" {
-		work := sources[m.Work]
-		if err := forgetVolatile(work); err != nil {
-			return err
-		}
-		data += fmt.Sprintf(",upperdir=%d,workdir=%d", sources[m.Upper], work)
-		if !t.sync {
-			data += ",volatile"
-		}
-	}
-	// Descriptors as names: no escaping, and hundreds of layers fit into the one page that mount(2) takes.
-	if err := unix.Chdir("/proc/self/fd"); err != nil {
-		return &os.PathError{Op: "chdir", Path: "/proc/self/fd", Err: err}
-	}
-	err := unix.Mount("overlay", fdPath(target), "overlay", 0, data)
-	if errors.Is(err, unix.EINVAL) && m.Upper != "" {
-		return fmt.Errorf("%w (%s is on %s; the upper directory of an overlay needs a local filesystem such as ext4, xfs or btrfs)",
-			err, m.Upper, filesystem(sources[m.Upper]))
-	}
-	return err
+	return at, true, mountOverlay(m, sources, target, t.sync)
 }
 
 // scratch puts an empty tmpfs on the directory behind target, whose path is at, with an upper and a work directory.
@@ -190,16 +159,6 @@ func scratch(target int, at string) (upper, work string, err error) {
 		}
 	}
 	return upper, work, nil
-}
-
-// forgetVolatile removes the mark by which the kernel refuses an upper directory that was mounted without sync before. What
-// a crash tore is the cache's to notice.
-func forgetVolatile(work int) error {
-	err := os.RemoveAll(path.Join(fdPath(work), "work", "incompat"))
-	if err != nil {
-		return fmt.Errorf("reuse the work directory: %w", err)
-	}
-	return nil
 }
 
 // bindTree puts a copy of the mounts at and below from on to.
@@ -260,19 +219,4 @@ func (t *tree) undo() {
 	for i := len(t.made) - 1; i >= 0; i-- {
 		t.made[i].remove()
 	}
-}
-
-// filesystem names the type of the filesystem behind fd, for messages.
-func filesystem(fd int) string {
-	var s unix.Statfs_t
-	if err := unix.Fstatfs(fd, &s); err != nil {
-		return "an unknown filesystem"
-	}
-	names := map[uint32]string{unix.OVERLAYFS_SUPER_MAGIC: "overlayfs", unix.NFS_SUPER_MAGIC: "NFS", unix.V9FS_MAGIC: "9p",
-		unix.FUSE_SUPER_MAGIC: "FUSE", unix.MSDOS_SUPER_MAGIC: "FAT", unix.TMPFS_MAGIC: "tmpfs", 0x53464846: "WSL1's filesystem",
-		unix.ECRYPTFS_SUPER_MAGIC: "eCryptfs", unix.SMB2_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "CIFS"}
-	if name, ok := names[uint32(s.Type)]; ok {
-		return name
-	}
-	return fmt.Sprintf("a filesystem of type %#x", uint32(s.Type))
 }

@@ -258,8 +258,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-func TestBind(t *testing.T) {
-	t.Parallel()
+func TestBind(t *testing.T) { // not in parallel: it mounts in this process
 	dir := files(t, t.TempDir(), "ro/file", "rw/file", "sub/deep/file", "ro/below/")
 	c := shell(`echo 1 > /mnt/rw/new
 		(echo 1 > /mnt/ro/new) 2>/dev/null && echo "written to ro"
@@ -339,8 +338,7 @@ func TestNoFileSystemForUpper(t *testing.T) {
 	}
 }
 
-func TestRemove(t *testing.T) {
-	t.Parallel()
+func TestRemove(t *testing.T) { // not in parallel: it mounts in this process
 	dir := t.TempDir()
 	tree := files(t, dir+"/tree", "a/b/c", "a/link -> /etc", "foreign")
 	for p, owner := range map[string]int{"foreign": 33, "a/b": 1000, "a": 65534} {
@@ -407,5 +405,40 @@ func TestRemoveUnwritable(t *testing.T) {
 	output(t, c)
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+func TestMountOverlay(t *testing.T) { // not in parallel: it mounts in this process
+	dir := files(t, t.TempDir(), "lower:1,2/one", "lower2/two", "upper/", "work/", "merged/")
+	mounts := programs(t, dir+"/lower2")
+	at, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Mount{Type: Overlay, Lower: []string{dir + "/lower:1,2", dir + "/lower2"}, Upper: dir + "/upper", Work: dir + "/work", Target: dir + "/merged"}
+	for range 2 {
+		if err := MountOverlay(m); err != nil {
+			t.Fatal(err)
+		}
+		if got := readFile(dir+"/merged/one") + readFile(dir+"/merged/two"); got != "onetwo" {
+			t.Errorf("read %q", got)
+		}
+		c := shell("echo new > new")
+		c.Root = dir + "/merged"
+		c.Mounts = mounts
+		output(t, c)
+		if err := unix.Unmount(dir+"/merged", 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := readFile(dir + "/upper/new"); got != "new\n" {
+		t.Errorf("upper holds %q", got)
+	}
+	if after, _ := os.Getwd(); after != at {
+		t.Errorf("the working directory became %s", after)
+	}
+	m.Target = dir + "/missing"
+	if err := MountOverlay(m); err == nil || !strings.HasSuffix(err.Error(), "missing: no such file or directory") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -149,11 +150,11 @@ func (c *Cmd) runSandbox(ctx context.Context) error {
 // runHost runs a program without namespaces. It dies with this process: the thread that starts it stays until it has ended.
 func (c *Cmd) runHost(ctx context.Context) error {
 	cmd, last := c.command()
-	path, err := exec.LookPath(c.Argv[0])
+	program, err := c.lookHost()
 	if err != nil {
 		return fmt.Errorf("run %s: %w", c.name(), err)
 	}
-	cmd.Path, cmd.Args, cmd.Env, cmd.Dir, cmd.ExtraFiles = path, c.Argv, c.Env, c.Dir, c.ExtraFiles
+	cmd.Path, cmd.Args, cmd.Env, cmd.Dir, cmd.ExtraFiles = program, c.Argv, c.Env, c.Dir, c.ExtraFiles
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	cmd.WaitDelay = 2 * killGrace // a daemon that it left may hold its output open
 	runtime.LockOSThread()
@@ -187,6 +188,18 @@ func (c *Cmd) runHost(ctx context.Context) error {
 		}
 	}
 	return c.result(ctx, o, err, last)
+}
+
+// lookHost finds a program in the PATH that it will have.
+func (c *Cmd) lookHost() (string, error) {
+	name := c.Argv[0]
+	if search, ok := searchPath(c.Env); ok && !strings.Contains(name, "/") {
+		if at := find(name, search, c.Dir); at != "" {
+			return at, nil
+		}
+		return "", fmt.Errorf("no such program in %s", search)
+	}
+	return LookPath(name)
 }
 
 // command is the part of exec.Cmd that all commands share, and where the last lines of standard error will be.

@@ -312,6 +312,20 @@ func TestHost(t *testing.T) {
 			t.Errorf("HOME is %q", got)
 		}
 	})
+	t.Run("own search path", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/tool", []byte("#!/bin/sh\necho mine"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		c := &Cmd{Host: true, Argv: []string{"tool"}, Env: []string{"PATH=/nowhere:" + dir}}
+		if got := output(t, c); got != "mine" {
+			t.Errorf("printed %q", got)
+		}
+		c.Env = []string{"PATH=/nowhere"}
+		if err := c.Run(t.Context()); err == nil || err.Error() != "run tool: no such program in /nowhere" {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("missing", func(t *testing.T) {
 		if err := (&Cmd{Host: true, Argv: []string{"no-such"}}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no-such") {
 			t.Errorf("got %v", err)

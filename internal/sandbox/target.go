@@ -40,13 +40,7 @@ func (t *tree) mount(m Mount, sources map[string]int) error {
 	case Bind, BindRO:
 		return bindTree(sources[m.Source], to, m.Type == BindRO)
 	case Overlay:
-		switch { // one directory alone is no overlay to the kernel
-		case len(m.Lower) == 0:
-			return bindTree(sources[m.Upper], to, false)
-		case m.Upper == "" && len(m.Lower) == 1:
-			return bindTree(sources[m.Lower[0]], to, true)
-		}
-		return t.overlay(m, sources, to)
+		return stack(m, sources, to, t.sync)
 	case Tmpfs:
 		return mountTmpfs(to, m.Mode)
 	case Proc:

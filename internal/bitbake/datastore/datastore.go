@@ -27,12 +27,18 @@ type Evaluator interface {
 	Eval(expr string, d *Data, pos diag.Pos) (string, error)
 }
 
+// Filterer is an [Evaluator] that also runs the filter expressions of [Data.SetVarFilter], in which the name val is the value.
+type Filterer interface {
+	Filter(expr, value string, d *Data, pos diag.Pos) (string, error)
+}
+
 // Data is a set of variables. It must not be used by two goroutines at once, except for [Data.Copy] of a frozen Data.
 // Returned slices and maps belong to the caller.
 type Data struct {
 	top     *layer
 	eval    Evaluator
 	origin  origin
+	filters map[string]string // Python expressions that expanded values pass through, by variable; replaced, not written to
 	renamed map[string]string // renamed or dropped variables: new name, or a sentence
 
 	ready     *sync.Map          // statement -> *variable it makes when there is none of that name; shared by all copies
@@ -48,6 +54,15 @@ type Data struct {
 	// Environment is BB_ORIGENV: the environment that the program was started with, as variables.
 	Environment *Data
 }
+
+var _ interface {
+	pyeval.Vars
+	pyeval.Copier
+	pyeval.TaskEditor
+	pyeval.Inheriter
+	pyeval.DependencyMarker
+	pyeval.Snapshotter
+} = (*Data)(nil)
 
 // origin is where the operations being recorded come from.
 type origin struct {
@@ -145,6 +160,9 @@ func (d *Data) Freeze() {
 	d.top = &layer{vars: map[string]*variable{}, parent: bottom, depth: 1}
 	d.forget()
 }
+
+// Trim gives back the memory of values that were expanded before; they are expanded anew when they are read again.
+func (d *Data) Trim() { d.cache = nil }
 
 // merge joins the layers of depth >= from into one of that depth.
 func (l *layer) merge(from int) *layer {

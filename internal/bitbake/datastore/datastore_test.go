@@ -267,3 +267,28 @@ func FuzzExpand(f *testing.F) {
 		_, _ = d.ExpandKeys()
 	})
 }
+
+type upper struct{ evalFunc }
+
+func (upper) Filter(expr, value string, _ *Data, _ diag.Pos) (string, error) {
+	return expr + "(" + value + ")", nil
+}
+
+func TestFilter(t *testing.T) {
+	d := load(t, "OVERRIDES = \"x\"\nA = \"a\"\nA:x = \"ax\"\nB = \"${A}\"\nC = \"\"")
+	d.SetEvaluator(upper{})
+	for _, name := range []string{"A", "C"} {
+		if err := d.SetVarFilter(name, "f"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := d.Copy()
+	want(t, c, "B", "f(ax)")
+	want(t, c, "A:x", "f(ax)")
+	want(t, c, "C", "")
+	if err := c.SetVarFilter("A", ""); err != nil {
+		t.Fatal(err)
+	}
+	want(t, c, "A", "ax")
+	want(t, d, "A", "f(ax)")
+}

@@ -69,6 +69,11 @@ func (d *Data) read(name string, m mode) (content, error) {
 			return content{}, err
 		}
 	}
+	if c.s != "" && len(d.filters) > 0 {
+		if c.s, err = d.filter(name, c.s); err != nil {
+			return content{}, err
+		}
+	}
 	if !m.noWeak && !m.parsing {
 		if d.cache == nil {
 			d.cache = map[string]content{}
@@ -76,6 +81,20 @@ func (d *Data) read(name string, m mode) (content, error) {
 		d.cache[name] = c
 	}
 	return c, nil
+}
+
+// filter passes an expanded value through the filter of its variable.
+func (d *Data) filter(name, value string) (string, error) {
+	base, _, _ := strings.Cut(name, ":")
+	expr, ok := d.filters[base]
+	if !ok {
+		return value, nil
+	}
+	f, ok := d.eval.(Filterer)
+	if !ok {
+		return "", diag.Userf(d.LastSet(name), "the filter of variable %s cannot be evaluated here", base)
+	}
+	return f.Filter(expr, value, d, d.LastSet(name))
 }
 
 // unexpanded is the value before expansion. The removes it returns come from the override that supplied the value.

@@ -1,6 +1,7 @@
 package datastore
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,6 +44,21 @@ func (d *Data) SetNone(name string) error {
 	}
 	v := d.own(name)
 	v.value, v.none = text{}, true
+	return nil
+}
+
+// SetVarFilter makes the expanded values of a variable, and of its overrides, pass through a Python expression; "" ends that.
+func (d *Data) SetVarFilter(name, expr string) error {
+	filters := maps.Clone(d.filters)
+	if filters == nil {
+		filters = map[string]string{}
+	}
+	filters[name] = expr
+	if expr == "" {
+		delete(filters, name)
+	}
+	d.filters = filters
+	d.touch(name)
 	return nil
 }
 

@@ -72,6 +72,11 @@ func (r *run) findAttr(x starlark.Value, name string) (starlark.Value, error) {
 		return x.attr(name)
 	case *environ:
 		return x.attr(name)
+	case *uuidValue:
+		if name == "hex" {
+			return text(strings.ReplaceAll(x.id.String(), "-", "")), nil
+		}
+		return nil, unsupported("the attribute %s of a UUID", name)
 	case *starlark.Builtin:
 		if name == "__name__" {
 			return text(x.Name()), nil
@@ -294,6 +299,8 @@ func imported(v any) (starlark.Value, error) {
 		return text(v), nil
 	case []string:
 		return texts(v), nil
+	case []byte:
+		return starlark.Bytes(v), nil
 	case []any:
 		out := make([]starlark.Value, len(v))
 		for i, one := range v {

@@ -87,8 +87,11 @@ func equal(x, y starlark.Value, depth int) (bool, error) {
 			return false, nil
 		}
 		return a.len() == b.len() && (a.len() == 0 || a.start == b.start && (a.len() == 1 || a.step == b.step)), nil
-	case *slice:
-		return false, unsupported("a comparison of slices")
+	case *uuidValue:
+		b, ok := y.(*uuidValue)
+		return ok && a.id == b.id, nil
+	case *slice, *structTime, *pattern:
+		return false, unsupported("a comparison of %s objects", typeName(x))
 	}
 	if a, ok := asSet(x); ok {
 		b, ok := asSet(y)

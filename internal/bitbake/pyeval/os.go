@@ -82,7 +82,7 @@ func ns(name string, funcs map[string]impl, values map[string]starlark.Value) *m
 func makeOS() *module {
 	return ns("os", map[string]impl{
 		"cpu_count": osCPUCount, "sched_getaffinity": osAffinity, "sysconf": osSysconf, "getpid": osGetpid, "getcwd": osGetcwd,
-		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink,
+		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink, "geteuid": osGeteuid,
 	}, map[string]starlark.Value{
 		"environ": &environ{}, "path": makeOSPath(), "sep": text("/"), "linesep": text("\n"), "pathsep": text(":"), "curdir": text("."),
 		"pardir": text(".."), "name": text("posix"), "error": osError, "extsep": text("."), "devnull": text("/dev/null"),
@@ -229,7 +229,7 @@ func makeOSPath() *module {
 			return boolean(strings.HasPrefix(p, "/")), err
 		},
 		"join": pathJoin, "split": pathSplit, "splitext": pathSplitext, "abspath": pathAbs, "relpath": pathRel, "realpath": pathReal,
-		"commonprefix": pathCommonPrefix, "expanduser": pathExpandUser, "exists": pathExists,
+		"commonprefix": pathCommonPrefix, "commonpath": pathCommonPath, "expanduser": pathExpandUser, "exists": pathExists,
 		"lexists": pathTest(Files.Lstat, func(fs.FileInfo) bool { return true }),
 		"isfile":  pathTest(Files.Stat, func(i fs.FileInfo) bool { return i.Mode().IsRegular() }),
 		"isdir":   pathTest(Files.Stat, fs.FileInfo.IsDir),

@@ -263,9 +263,16 @@ func percentChar(v starlark.Value, f spec) (string, error) {
 			return pad("", string(v), f), nil
 		}
 	case starlark.Int:
-		if n, ok := v.Int64(); ok && n >= 0 && n < 0xd800 {
-			return pad("", string(rune(n)), f), nil
+		n, ok := v.Int64()
+		switch {
+		case !ok || n < 0 || n > 0x10ffff:
+			return "", raise(overflowError, "%%c arg not in range(0x110000)")
+		case n >= 0xd800 && n <= 0xdfff:
+			return "", unsupported("a surrogate in a string")
 		}
+		return pad("", string(rune(n)), f), nil
+	case starlark.Bool:
+		return pad("", string(rune(map[starlark.Bool]int{false: 0, true: 1}[v])), f), nil
 	}
 	return "", raise(typeError, "%%c requires int or char")
 }

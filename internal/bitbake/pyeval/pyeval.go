@@ -98,8 +98,10 @@ type Fallback interface {
 	Exec(ctx context.Context, body string, s Site) error
 }
 
-// Func is a Python function that the embedding program provides, e.g. "bb.fetch2.get_srcrev".
-// Arguments and results are nil, bool, int64, string, []any and map[string]any; `d` arrives as Vars.
+// Func is a Python function that the embedding program provides: one of a module
+// ("bb.fetch2.get_srcrev", "subprocess.check_output") or, without a dot, one that replaces the
+// function of that name which a class defines ("oe_import"). Arguments and results are nil, bool,
+// int64, string, []any and map[string]any, results also []byte and []string; `d` arrives as Vars.
 type Func func(ctx context.Context, s Site, args []any, kwargs map[string]any) (any, error)
 
 // Files is the part of the file system that metadata may look at. Paths are absolute.

@@ -167,6 +167,9 @@ func (r *run) global(name string) (starlark.Value, error) {
 
 // context looks among the functions of classes and the modules that BitBake provides.
 func (r *run) context(name string) (starlark.Value, bool) {
+	if fn := r.in.opts.Funcs[name]; fn != nil {
+		return builtin(name, func(r *run, a args) (starlark.Value, error) { return r.callFunc(fn, a) }), true
+	}
 	if f := r.site.Lib.find(name); f != nil {
 		return builtin(name, func(r *run, a args) (starlark.Value, error) { return r.callDef(f, a) }), true
 	}

@@ -20,6 +20,8 @@ func str(v starlark.Value) (string, error) {
 		return string(v), nil
 	case *exc:
 		return v.str()
+	case *uuidValue:
+		return v.id.String(), nil
 	}
 	return repr(v)
 }
@@ -86,6 +88,8 @@ func writeRepr(b *strings.Builder, v starlark.Value, depth int) error {
 		} else {
 			fmt.Fprintf(b, "range(%d, %d, %d)", v.start, v.stop, v.step)
 		}
+	case *uuidValue:
+		b.WriteString("UUID('" + v.id.String() + "')")
 	case *exc:
 		b.WriteString(v.class.name)
 		return reprItems(b, "(", v.args, ")", depth)

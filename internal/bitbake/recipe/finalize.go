@@ -119,14 +119,18 @@ func (v *variant) finalize(file string) error {
 }
 
 func (v *variant) conclude(file string) error {
-	if err := v.fire(preDeferredInherits); err != nil {
+	var waiting []string
+	for _, w := range v.state.deferred {
+		waiting = append(waiting, w.classes)
+	}
+	if err := v.fire(preDeferredInherits, "fn", file, "inherits", strings.Join(waiting, " ")); err != nil {
 		return err
 	}
 	if err := v.deferredClasses(); err != nil {
 		return err
 	}
 	v.state.registered = v.state.handlers
-	if err := v.fire(recipePreFinalise); err != nil {
+	if err := v.fire(recipePreFinalise, "fn", file); err != nil {
 		return err
 	}
 	v.d.At(diag.Pos{}, "expandKeys")
@@ -137,7 +141,7 @@ func (v *variant) conclude(file string) error {
 	for _, text := range notes {
 		v.warn(diag.Pos{File: file}, text)
 	}
-	if err := v.fire(recipeKeysExpanded); err != nil {
+	if err := v.fire(recipeKeysExpanded, "fn", file); err != nil {
 		return err
 	}
 	for _, a := range v.state.anonymous {
@@ -145,7 +149,7 @@ func (v *variant) conclude(file string) error {
 			return placed(a.pos, err)
 		}
 	}
-	if err := v.fire(recipeTaskPreProcess); err != nil {
+	if err := v.fire(recipeTaskPreProcess, "fn", file, "tasklist", strings.Join(v.d.Tasks(), " ")); err != nil {
 		return err
 	}
 	v.d.At(diag.Pos{}, "")
@@ -155,7 +159,7 @@ func (v *variant) conclude(file string) error {
 	if err := v.d.SetVar("BBINCLUDED", strings.Join(v.state.files, " ")); err != nil {
 		return err
 	}
-	return v.fire(recipeParsed)
+	return v.fire(recipeParsed, "fn", file)
 }
 
 // deferredClasses inherits what waited until now.

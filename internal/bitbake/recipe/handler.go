@@ -19,7 +19,13 @@ const (
 )
 
 // fire runs the registered handlers of an event on the evaluator's store, in the order of addhandler, each once.
-func (e *evaluator) fire(event string) error {
+//
+// more are attributes of the event beside its name, as pairs; a list is joined by blanks.
+func (e *evaluator) fire(event string, more ...string) error {
+	attributes := map[string]string{"name": event}
+	for i := 0; i < len(more); i += 2 {
+		attributes[more[i]] = more[i+1]
+	}
 	for i, h := range e.state.registered {
 		if slices.ContainsFunc(e.state.registered[:i], func(f handler) bool { return f.name == h.name }) {
 			continue
@@ -40,7 +46,7 @@ func (e *evaluator) fire(event string) error {
 				WithHint("define it by `python %s() {` before addhandler", h.name)
 		}
 		pos := functionPos(e.d, h.name)
-		if err := e.exec(body, pyeval.Site{Pos: pos, Name: h.name, Event: map[string]string{"name": event}}); err != nil {
+		if err := e.exec(body, pyeval.Site{Pos: pos, Name: h.name, Event: attributes}); err != nil {
 			return placed(pos, err)
 		}
 	}

@@ -25,6 +25,12 @@ func (e *evaluator) Eval(expr string, d *datastore.Data, pos diag.Pos) (string, 
 	return s, err
 }
 
+// Filter implements [datastore.Filterer].
+func (e *evaluator) Filter(expr, value string, d *datastore.Data, pos diag.Pos) (string, error) {
+	quoted := strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`).Replace(value)
+	return e.Eval("(lambda val: "+expr+")('"+quoted+"')", d, pos)
+}
+
 // MarkDependency implements [pyeval.DependencyMarker] for the store.
 func (e *evaluator) MarkDependency(path string) {
 	if !e.done {
@@ -37,6 +43,7 @@ func (e *evaluator) finish() {
 	e.done = true
 	e.ctx = context.WithoutCancel(e.ctx)
 	e.stack = nil
+	e.d.Trim()
 }
 
 // defs are the functions that a file defines from one place on, up to the next statement that reads another file. They are

@@ -179,6 +179,7 @@ func (w *World) evaluate(ctx context.Context, mc, file string, layer *Layer, app
 			return nil, inRecipe(file, err)
 		}
 		v.finish()
+		v.state.known = nil
 		r.MC, r.File, r.Variant, r.Layer, r.Priority, r.Appends, r.Skip = mc, file, v.name, name, priority, appends, v.skip
 		recipes = append(recipes, r)
 	}

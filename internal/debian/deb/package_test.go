@@ -61,13 +61,13 @@ func TestParsePackage(t *testing.T) {
 func TestParsePackageErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"Package: a\nVersion: 1\n":                                   `control:1: package "a" has no Architecture field`,
-		"Package: a\nArchitecture: all\n":                            `control:1: package "a" has no Version field`,
-		"Version: 1\nArchitecture: all\n":                            `control:1: package "" has no Package field`,
-		"Package: a\nArchitecture: all\nVersion: 1\nDepends: b (":    `control:4: package "a": field Depends: `,
-		"Package: a\nArchitecture: all\nVersion: x y\n":              `control:3: package "a": field Version: `,
-		"Package: a\nArchitecture: all\nVersion: 1\nSize: many\n":    `control:4: package "a": field Size: `,
-		"Package: a\nArchitecture: all\nVersion: 1\nSource: b (!)\n": `control:4: package "a": field Source: `,
+		"Package: a\nVersion: 1\n":                                     `control:1: package "a" has no Architecture field`,
+		"Package: a\nArchitecture: all\n":                              `control:1: package "a" has no Version field`,
+		"Version: 1\nArchitecture: all\n":                              `control:1: package "" has no Package field`,
+		"Package: a\nArchitecture: all\nVersion: 1\nDepends: b (":      `control:4: package "a": field Depends: `,
+		"Package: a\nArchitecture: all\nVersion: x y\n":                `control:3: package "a": field Version: `,
+		"Package: a\nArchitecture: all\nVersion: 1\nSize: many\n":      `control:4: package "a": field Size: `,
+		"Package: a\nArchitecture: all\nVersion: 1\nSource: b (1 2)\n": `control:4: package "a": field Source: `,
 	} {
 		if _, err := parseOne(t, text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)

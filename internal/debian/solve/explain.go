@@ -1,5 +1,7 @@
 package solve
 
+import "slices"
+
 // A failed search ends with a variable that had to be both true and false. The trees follow the clauses that forced
 // either side back to the request.
 
@@ -14,15 +16,20 @@ type explainer struct {
 	count int
 }
 
-func (z *searcher) explain() []*Reason {
+// explain gives the reasons why the search failed; marked is what marking and mending had left before it.
+func (z *searcher) explain(marked *state) []*Reason {
 	if z.exhausted() {
-		return []*Reason{{Text: "the search was given up: the dependencies are too entangled"}}
+		given := &Reason{Text: "the dependencies are too entangled to try all combinations"}
+		return append(marked.explainBroken(), given)
 	}
 	e := &explainer{searcher: z, seen: map[variable]bool{}}
 	f := z.failure
 	list := []*Reason{e.why(f.x, f.decision, f.clause, 0)}
 	if st := z.at(f.x); st.decision != undecided && st.decision != f.decision {
 		list = append(list, e.why(f.x, st.decision, st.reason, 0))
+		if f.decision == mustNot {
+			slices.Reverse(list) // first why it is needed
+		}
 	}
 	return list
 }
@@ -57,9 +64,9 @@ func (e *explainer) why(x variable, d decision, c *clause, depth int) *Reason {
 	key := x<<2 | variable(d)
 	if e.seen[key] {
 		if d == must {
-			return &Reason{Text: e.text(x) + " is needed, as above"}
+			return &Reason{Text: e.text(x) + " (as above)"}
 		}
-		return &Reason{Text: e.text(x) + " cannot be installed, as above"}
+		return &Reason{Text: e.text(x) + " cannot be installed (as above)"}
 	}
 	e.seen[key] = true
 	switch {

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"n3x/internal/arch"
 	"n3x/internal/debian"
@@ -65,6 +66,11 @@ func worlds(t testing.TB, amd64, i386 []*debian.Package) []world {
 		{name: "minbase", request: Request{Packages: amd64, Arch: "amd64", Installed: tree, Auto: auto}},
 		{name: "foreign", request: Request{Packages: slices.Concat(amd64, i386), Arch: "amd64", Foreign: []arch.Arch{"i386"}}},
 	}
+}
+
+func corpusWorlds(t testing.TB) []world {
+	amd64, i386 := readCorpus(t)
+	return worlds(t, amd64, i386)
 }
 
 // draw fills worlds with questions: sets of random packages out of from, and hard ones.
@@ -147,11 +153,11 @@ func TestRecordedAnswers(t *testing.T) {
 		recordAnswers(t)
 	}
 	universes := map[string]*Universe{}
-	for _, w := range worlds(t, readCorpus(t, "trixie-amd64"), readCorpus(t, "trixie-i386")) {
+	for _, w := range corpusWorlds(t) {
 		universes[w.name] = NewUniverse(w.request)
 	}
 	agreed, refused := 0, 0
-	for block := range strings.SplitSeq(strings.TrimSpace(string(gunzip(t, "trixie-answers"))), "\n\n") {
+	for block := range strings.SplitSeq(strings.TrimSpace(string(decompress(t, "trixie-answers"))), "\n\n") {
 		head, want, _ := strings.Cut(block, "\n")
 		words := strings.Fields(head)
 		plan, err := universes[words[0]].Solve(words[1:]...)
@@ -182,7 +188,7 @@ func TestSyntheticAnswers(t *testing.T) {
 	var u *Universe
 	var requests [][]string
 	last := -1
-	for block := range strings.SplitSeq(strings.TrimSpace(string(gunzip(t, "synthetic-answers"))), "\n\n") {
+	for block := range strings.SplitSeq(strings.TrimSpace(string(decompress(t, "synthetic-answers"))), "\n\n") {
 		var seed, i int
 		head, want, _ := strings.Cut(block, "\n")
 		if _, err := fmt.Sscan(head, &seed, &i); err != nil {
@@ -234,7 +240,7 @@ func recordSynthetic(t *testing.T) {
 			}
 		}
 	}
-	gzipped(t, "synthetic-answers", []byte(b.String()))
+	compress(t, "synthetic-answers", []byte(b.String()))
 }
 
 // searchedSeed reports whether a world has a request that only the backtracking solver can meet.
@@ -250,9 +256,8 @@ func searchedSeed(seed int) bool {
 func recordAnswers(t *testing.T) {
 	tree := realApt(t)
 	amd64, i386 := reduce(t, fetchIndex(t, "trixie", "amd64"), fetchIndex(t, "trixie", "i386"))
-	writeCorpus(t, "trixie-amd64", amd64)
-	writeCorpus(t, "trixie-i386", i386)
-	list := worlds(t, readCorpus(t, "trixie-amd64"), readCorpus(t, "trixie-i386"))
+	writeCorpus(t, amd64, i386)
+	list := corpusWorlds(t)
 	whole := NewUniverse(list[0].request)
 	draw(list, slices.DeleteFunc(slices.Clone(list[0].request.Packages), func(p *debian.Package) bool {
 		_, err := whole.Solve(p.Name)
@@ -274,7 +279,7 @@ func recordAnswers(t *testing.T) {
 			fmt.Fprintf(&b, "%s %s\n%s\n\n", w.name, strings.Join(w.questions[i].words, " "), strings.TrimSpace(answer))
 		}
 	}
-	gzipped(t, "trixie-answers", []byte(b.String()))
+	compress(t, "trixie-answers", []byte(b.String()))
 }
 
 // reduce keeps what a number of requests needs, and the other packages that their dependencies speak of.
@@ -324,50 +329,53 @@ func reduce(t *testing.T, amd64, i386 []*debian.Package) (small, foreign []*debi
 	return filter(amd64), filter(i386)
 }
 
-func corpusFile(name string) string { return filepath.Join("testdata", name+".gz") }
-
-func writeCorpus(t testing.TB, name string, list []*debian.Package) {
+func writeCorpus(t testing.TB, amd64, i386 []*debian.Package) {
 	var b bytes.Buffer
-	writePackages(&b, list, false)
-	gzipped(t, name, b.Bytes())
+	writePackages(&b, amd64, false)
+	b.WriteString(foreignMark)
+	writePackages(&b, i386, false)
+	compress(t, "trixie", b.Bytes())
 }
 
-func readCorpus(t testing.TB, name string) []*debian.Package {
+const foreignMark = "# i386\n"
+
+// readCorpus reads the two indices of the corpus.
+func readCorpus(t testing.TB) (amd64, i386 []*debian.Package) {
+	t.Helper()
 	index := &debian.Index{Suite: "trixie", Archive: "stable", Codename: "trixie", Component: "main"}
-	return readPackages(t, bytes.NewReader(gunzip(t, name)), index)
+	one, two, ok := strings.Cut(string(decompress(t, "trixie")), foreignMark)
+	if !ok {
+		t.Fatal("testdata/trixie.zst has no second index")
+	}
+	return readPackages(t, strings.NewReader(one), index), readPackages(t, strings.NewReader(two), index)
 }
 
-func gzipped(t testing.TB, name string, data []byte) {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+func compress(t testing.TB, name string, data []byte) {
+	t.Helper()
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(32<<20))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := z.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(corpusFile(name), b.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join("testdata", name+".zst"), z.EncodeAll(data, nil), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func gunzip(t testing.TB, name string) []byte {
+func decompress(t testing.TB, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(corpusFile(name))
+	data, err := os.ReadFile(filepath.Join("testdata", name+".zst"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(data))
+	z, err := zstd.NewReader(nil, zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := io.ReadAll(z)
+	defer z.Close()
+	text, err := z.DecodeAll(data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package solve
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -112,51 +111,51 @@ func didYouMean(names []string) string {
 // nearNames are up to three real packages whose names are closest to name.
 func (c *cache) nearNames(name string) []string {
 	name, _, _ = strings.Cut(name, ":")
-	limit := 1 + len(name)/5
-	type near struct {
-		name string
-		far  int
-	}
-	var list []near
+	const edit = 2 // an edit counts two, a look-alike one
+	limit := edit * (1 + len(name)/5)
+	best := limit
+	var names []string
 	for g := 1; g < len(c.groups); g++ {
 		n := c.groups[g].name
-		if len(n) < len(name)-limit || len(n) > len(name)+limit || n == name {
+		if n == name || edit*(len(n)-len(name)) > best || edit*(len(name)-len(n)) > best {
 			continue
 		}
 		p := c.preferred(int32(g), true)
 		if p == 0 || c.pkgs[p].versions == 0 {
 			continue
 		}
-		if far := distance(name, n, limit); far <= limit {
-			list = append(list, near{n, far})
+		switch far := distance(name, n, best, edit); {
+		case far < best:
+			best, names = far, append(names[:0], n)
+		case far == best:
+			names = append(names, n)
 		}
 	}
-	slices.SortFunc(list, func(a, b near) int { return cmp.Or(cmp.Compare(a.far, b.far), strings.Compare(a.name, b.name)) })
-	var names []string
-	for _, n := range list[:min(3, len(list))] {
-		if n.far == list[0].far {
-			names = append(names, n.name)
-		}
-	}
-	return names
+	slices.Sort(names)
+	return names[:min(3, len(names))]
 }
 
-// distance is the number of edits (Levenshtein) between two names, or more than limit as soon as that is sure.
-func distance(a, b string, limit int) int {
+// distance is the weighted number of edits (Levenshtein) between two names, or more than limit as soon as that is
+// sure.
+func distance(a, b string, limit, edit int) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
-		row[j] = j
+		row[j] = j * edit
 	}
 	for i := 1; i <= len(a); i++ {
-		diagonal, best := row[0], i
-		row[0] = i
+		diagonal, best := row[0], i*edit
+		row[0] = best
 		for j := 1; j <= len(b); j++ {
 			change := diagonal
-			if a[i-1] != b[j-1] {
+			switch x, y := a[i-1], b[j-1]; {
+			case x == y:
+			case lookAlike(x) == lookAlike(y):
 				change++
+			default:
+				change += edit
 			}
 			diagonal = row[j]
-			row[j] = min(change, row[j]+1, row[j-1]+1)
+			row[j] = min(change, row[j]+edit, row[j-1]+edit)
 			best = min(best, row[j])
 		}
 		if best > limit {
@@ -164,4 +163,17 @@ func distance(a, b string, limit int) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// lookAlike maps characters that are easily taken for one another to one of them.
+func lookAlike(c byte) byte {
+	switch c {
+	case '1', 'i', 'I', 'L':
+		return 'l'
+	case '0', 'O':
+		return 'o'
+	case '_', '.':
+		return '-'
+	}
+	return c
 }

@@ -92,10 +92,11 @@ func (u *Universe) Solve(words ...string) (*Plan, error) {
 		return nil, &Unsatisfiable{Words: words, Reasons: s.explainBroken()}
 	}
 	if !ok {
+		marked := s.clone()
 		s.restore(requested)
 		z := newSearcher(s)
 		if !z.take() || !z.solve() {
-			return nil, &Unsatisfiable{Words: words, Reasons: z.explain()}
+			return nil, &Unsatisfiable{Words: words, Reasons: z.explain(marked)}
 		}
 		z.apply()
 	}

@@ -131,18 +131,18 @@ func (t *Tree) Sub(dir string) (*Tree, error) {
 	return s, nil
 }
 
-// Merge puts everything of o below the directory at, over what is there. With asRoot all of it belongs to root.
+// Merge puts a copy of everything in o below the directory at, over what is there. With asRoot all of it belongs to root.
 func (t *Tree) Merge(o *Tree, at string, asRoot bool) error {
-	renewed := map[*Node]*Node{}
+	copies := map[*Node]*Node{} // new nodes, so that copies are no hard links to what o was taken from
 	for _, e := range o.Entries() {
-		n := e.Node
-		if asRoot {
-			if renewed[n] == nil {
-				c := *n
+		n := copies[e.Node]
+		if n == nil {
+			c := *e.Node
+			if asRoot {
 				c.UID, c.GID = 0, 0
-				renewed[n] = &c
 			}
-			n = renewed[n]
+			n = &c
+			copies[e.Node] = n
 		}
 		p := t.place(join(clean(at), e.Path), n.IsDir())
 		if err := t.Put(p, n); err != nil {

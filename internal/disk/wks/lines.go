@@ -12,7 +12,7 @@ import (
 
 // A line is bounded while its variables are put in, so that variables which name each other come to an end.
 const (
-	maxText   = 1 << 20
+	maxText   = 1 << 18
 	maxRounds = 1000
 )
 

@@ -55,10 +55,19 @@ func scan(opts []option, args []string) (rest []string, err error) {
 			err = o.many(args[from : i+1])
 		}
 		if err != nil {
-			return nil, diag.Userf(diag.Pos{}, "option %s: %w", o.name, err)
+			return nil, within("option "+o.name, err)
 		}
 	}
 	return rest, nil
+}
+
+// within says where an error belongs, keeping its hint.
+func within(what string, err error) error {
+	e := diag.Userf(diag.Pos{}, "%s: %w", what, err)
+	if inner, ok := err.(*diag.Error); ok {
+		e.Hint, e.Err = inner.Hint, inner.Err
+	}
+	return e
 }
 
 // missing is the error for an option whose value is not there, or looks like an option.

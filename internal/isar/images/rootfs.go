@@ -300,7 +300,8 @@ func (r *Room) shared(ctx context.Context, c *isar.Call, s *selection, below str
 	layer := isar.Layer{Task: c.Name, Dir: filepath.Join(r.Layers, key), Shared: true}
 	if _, err := os.Stat(layer.Dir); err == nil {
 		fmt.Fprintf(c.Log, "layer %s with %d packages is in the cache\n", key, len(packages))
-		return key, layer, nil
+		layer.Epoch, err = epochOf(layer)
+		return key, layer, err
 	}
 	lock, err := atomicfile.WaitLock(layer.Dir + ".lock")
 	if err != nil {
@@ -308,12 +309,14 @@ func (r *Room) shared(ctx context.Context, c *isar.Call, s *selection, below str
 	}
 	defer lock.Unlock()
 	if _, err := os.Stat(layer.Dir); err == nil {
-		return key, layer, nil
+		layer.Epoch, err = epochOf(layer)
+		return key, layer, err
 	}
 	made, err := r.installPackages(ctx, c, s, layer.Dir, stack, packages)
 	if err != nil {
 		return "", layer, err
 	}
+	layer.Epoch = made.Epoch
 	meta, err := json.MarshalIndent(layerMeta{Epoch: made.Epoch, Packages: names}, "", "  ")
 	if err != nil {
 		return "", layer, err
@@ -435,12 +438,8 @@ func (r *Room) localeLayer(ctx context.Context, c *isar.Call, key string, layers
 	}
 	sum := sha256.Sum256(fmt.Append(nil, layerFormat, " locales ", key, v))
 	key = hex.EncodeToString(sum[:])[:32]
-	epoch, err := epochOf(layers[0])
-	if err != nil {
-		return "", nil, err
-	}
 	c.Progress.Step("generating locales")
-	l, err := c.Derive(filepath.Join(r.Layers, key), layers, epoch, func(c *isar.Call) error { return locales(ctx, c) })
+	l, err := c.Derive(filepath.Join(r.Layers, key), layers, layers[0].Epoch, func(c *isar.Call) error { return locales(ctx, c) })
 	return key, append(slices.Clone(layers), l), err
 }
 

@@ -43,7 +43,7 @@ SRC_URI += "${@ ('file://' + d.getVar('DISTRO_CONFIG_SCRIPT')) if d.getVar('DIST
 
 DEPENDS += "${IMAGE_INSTALL}"
 
-# What /etc/os-release calls BUILD_ID; by default the commit of the project.
+# What /etc/os-release calls BUILD_ID; by default the version of the build system, as in ISAR.
 ISAR_RELEASE_CMD_DEFAULT = "echo '${N3X_BUILD_ID}'"
 ISAR_RELEASE_CMD ?= "${ISAR_RELEASE_CMD_DEFAULT}"
 get_build_id() {
@@ -79,6 +79,11 @@ inherit image-postproc-extension
 inherit image-locales-extension
 inherit image-account-extension
 inherit image-customizations
+
+# The newest time in the image. Only the tasks that make it depend on this: the root file system below is made anew for
+# other packages or settings, not for a later commit.
+IMAGE_EPOCH = "${SOURCE_DATE_EPOCH}"
+IMAGE_EPOCH[vardepvalue] = "${SOURCE_DATE_EPOCH}"
 
 # MB beyond the content.
 ROOTFS_EXTRA ?= "64"
@@ -203,7 +208,7 @@ python() {
         d.setVarFlag(task, 'func', '1')
         d.appendVarFlag(task, 'prefuncs', ' set_image_size')
         d.appendVarFlag(task, 'dirs', ' ' + d.getVar('DEPLOY_DIR_IMAGE'))
-        d.appendVarFlag(task, 'vardeps', ' IMAGE_CMD:' + key + ' INSTALL_image_' + key)
+        d.appendVarFlag(task, 'vardeps', ' IMAGE_EPOCH IMAGE_CMD:' + key + ' INSTALL_image_' + key)
         d.setVar('INSTALL_image_' + key, ' '.join((d.getVar('IMAGER_INSTALL') or '').split() + install))
         bb.build.addtask(task, 'do_image', after, d)
 }
@@ -237,7 +242,7 @@ def apt_list_files(d):
     return ' '.join(lists)
 IMAGE_LISTS = "${@ apt_list_files(d) }"
 
-do_rootfs_finalize[vardeps] += "IMAGE_LISTS SOURCE_DATE_EPOCH"
+do_rootfs_finalize[vardeps] += "IMAGE_LISTS"
 do_rootfs_finalize() {
     n3x_native image.rootfs_finalize
 }
