@@ -105,6 +105,7 @@ func open(ctx context.Context, o Options) (*session, error) {
 	stream := o.Progress
 	s.world, err = recipe.Load(ctx, recipe.Options{
 		TopDir: o.TopDir, Environ: o.Env,
+		BitBake: isarBitBake,
 		LayerPath: func(layer string) string {
 			if providedLayer(layer) {
 				return meta
@@ -126,6 +127,9 @@ func open(ctx context.Context, o Options) (*session, error) {
 	}
 	return s, err
 }
+
+// isarBitBake is the release of BitBake that ISAR carries; its rules differ from later ones in a few places.
+const isarBitBake = "2.8.0"
 
 var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain": ""}
 

@@ -21,8 +21,8 @@ func TestBuildErrors(t *testing.T) {
 		name, layout, want, hint string
 		change                   func(t *testing.T, o *disk.Options)
 	}{
-		{"ext too small", "part / --source rootfs --fstype ext4 --fixed-size 5M", "test.wks:1: partition / is too small: its content needs 12072 KiB, the layout gives it 5120 KiB", "--fixed-size to at least 12072K", nil},
-		{"fat too small", "\npart /b --source rootfs --rootfs-dir ${IMAGE_ROOTFS}/boot --fixed-size 8M", "test.wks:2: partition /b is too small", "--fixed-size", nil},
+		{"ext too small", "part / --source rootfs --fstype ext4 --fixed-size 5M", "test.wks:1: partition / is too small: its content needs 11872 KiB, the layout gives it 5120 KiB", "--fixed-size to at least 11872K", nil},
+		{"fat too small", "\npart /b --source rootfs --rootfs-dir ${IMAGE_ROOTFS}/boot --fixed-size 7M", "test.wks:2: partition /b is too small", "--fixed-size", nil},
 		{"fat barely too small", "part /b --source rootfs --rootfs-dir ${IMAGE_ROOTFS}/boot --fixed-size 7815K", "is too small: its content needs", "--fixed-size", nil},
 		{"esp too small", `part /boot --source bootimg-efi-isar --sourceparams loader=systemd-boot --fixed-size 9M` + gpt, "partition /boot is too small: its content needs 24320 KiB", "--fixed-size", nil},
 		{"raw too large", "part x --source rawcopy --sourceparams file=big --fixed-size 1M --fstype none", "partition x is too small: its content needs 2048 KiB, the layout gives it 1024 KiB", "2048K", big},

@@ -122,11 +122,9 @@ func (c *Call) mountOver(layers []Layer, upper string, epoch time.Time) error {
 	if err := os.MkdirAll(t.Dir, 0o755); err != nil {
 		return err
 	}
-	lower := t.Dirs()
-	slices.Reverse(lower) // overlayfs wants the topmost first
-	options := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + t.Upper + ",workdir=" + t.work + ",userxattr"
-	if err := unix.Mount("overlay", t.Dir, "overlay", 0, options); err != nil {
-		return &os.PathError{Op: "mount overlay", Path: t.Dir, Err: err}
+	err = sandbox.MountOverlay(sandbox.Mount{Type: sandbox.Overlay, Target: t.Dir, Lower: t.Dirs(), Upper: t.Upper, Work: t.work})
+	if err != nil {
+		return err
 	}
 	c.run.tree = t
 	return nil

@@ -204,6 +204,9 @@ func intOp(op string, a, b starlark.Int) (starlark.Value, error) {
 	case "%":
 		return a.Mod(b), nil
 	case "/":
+		if a.Sign() == 0 {
+			return starlark.Float(math.Copysign(0, float64(b.Sign()))), nil
+		}
 		f, _ := new(big.Rat).SetFrac(a.BigInt(), b.BigInt()).Float64()
 		if math.IsInf(f, 0) {
 			return nil, raise(overflowError, "integer division result too large for a float")

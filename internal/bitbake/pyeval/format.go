@@ -105,9 +105,6 @@ func (r *run) formatValue(v starlark.Value, s string) (string, error) {
 	case starlark.Float:
 		return formatFloat(float64(v), f, badKind)
 	}
-	if b, ok := v.(starlark.Bool); ok && f.kind == 0 {
-		return "", unsupported("the format of a bool (%s) with %q", b, s)
-	}
 	i, _ := asInt(v)
 	switch f.kind {
 	case 'e', 'E', 'f', 'F', 'g', 'G', '%':
@@ -184,9 +181,11 @@ func formatInt(i starlark.Int, f spec, badKind func() (string, error)) (string, 
 	if f.group == "," && base != 10 {
 		return "", raise(valueError, "Cannot specify ',' with '%c'.", f.kind)
 	}
-	body := i.BigInt()
-	neg := body.Sign() < 0
-	digits := strings.TrimPrefix(body.Text(base), "-")
+	if err := printable(i); err != nil {
+		return "", err
+	}
+	neg := i.Sign() < 0
+	digits := strings.TrimPrefix(i.BigInt().Text(base), "-")
 	if f.kind == 'X' {
 		digits = strings.ToUpper(digits)
 	}

@@ -232,6 +232,9 @@ func percentInt(v starlark.Value, f spec, zero bool) (string, error) {
 		}
 		return "", raise(typeError, "%%%c format: an integer is required, not %s", f.kind, typeName(v))
 	}
+	if err := printable(i); err != nil {
+		return "", err
+	}
 	base, prefix := 10, ""
 	switch f.kind {
 	case 'o':

@@ -50,7 +50,10 @@ func writeRepr(b *strings.Builder, v starlark.Value, depth int) error {
 		return unsupported("the text of values nested this deep")
 	}
 	switch v := v.(type) {
-	case starlark.NoneType, starlark.Bool, starlark.Int:
+	case starlark.Int:
+		b.WriteString(v.String())
+		return printable(v)
+	case starlark.NoneType, starlark.Bool:
 		b.WriteString(v.String())
 	case starlark.Float:
 		b.WriteString(floatRepr(float64(v)))
@@ -95,6 +98,14 @@ func writeRepr(b *strings.Builder, v starlark.Value, depth int) error {
 		return reprItems(b, "(", v.args, ")", depth)
 	default:
 		return unsupported("the text of a %s object", typeName(v))
+	}
+	return nil
+}
+
+// printable refuses ints with more than 4300 digits, which newer versions of CPython refuse too.
+func printable(i starlark.Int) error {
+	if i.BigInt().BitLen() > 14_000 {
+		return unsupported("the text of an int of this size")
 	}
 	return nil
 }

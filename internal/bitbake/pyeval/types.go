@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
@@ -174,6 +175,11 @@ func newInt(_ *run, a args) (starlark.Value, error) {
 	return nil, raise(typeError, "int() argument must be a string, a bytes-like object or a real number, not '%s'", typeName(v[0]))
 }
 
+// hasWideDigits looks for digits and spaces outside ASCII, which int() and float() take.
+func hasWideDigits(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool { return c >= utf8.RuneSelf && (unicode.IsDigit(c) || isSpace(c)) }) >= 0
+}
+
 // parseInt is int(s, base) of a str.
 func parseInt(s string, base int) (starlark.Value, error) {
 	shown, err := repr(text(s))
@@ -184,8 +190,8 @@ func parseInt(s string, base int) (starlark.Value, error) {
 	if base != 0 && (base < 2 || base > 36) {
 		return nil, raise(valueError, "int() base must be >= 2 and <= 36, or 0")
 	}
-	if !ascii(s) {
-		return nil, unsupported("int() of text outside ASCII")
+	if hasWideDigits(s) {
+		return nil, unsupported("int() of digits outside ASCII")
 	}
 	if len(s) > 4000 {
 		return nil, unsupported("int() of text of this length")
@@ -243,8 +249,8 @@ func parseFloat(s string) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !ascii(s) {
-		return nil, unsupported("float() of text outside ASCII")
+	if hasWideDigits(s) {
+		return nil, unsupported("float() of digits outside ASCII")
 	}
 	word := strings.ToLower(strings.TrimFunc(s, isSpace))
 	bad := raise(valueError, "could not convert string to float: %s", shown)

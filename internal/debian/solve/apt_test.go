@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 
@@ -63,7 +62,7 @@ func newAptSetup(t testing.TB, tree aptTree, r Request) *aptSetup {
 			auto = append(auto, name)
 		}
 	}
-	sort.Strings(auto)
+	slices.Sort(auto)
 	var extended strings.Builder
 	for _, a := range auto {
 		name, arch, _ := strings.Cut(a, ":")
@@ -150,19 +149,20 @@ func repositories(r Request, files map[string]string) []string {
 	return append(names, "preferences")
 }
 
-var simulated = regexp.MustCompile(`(?m)^(Inst|Remv|Purg) (\S+)(?: \[([^\]]*)\])?(?: \((\S+) .*\[([a-z0-9]+)\]\))?`)
-
-// Some plans of made-up universes are whole, but apt finds no order in which dpkg could carry them out.
-const unordered = "unordered"
-
-var orderError = regexp.MustCompile(`E: (Internal error: MaxLoopCount|Could(n't| not) configure|Conf Broken|Fatal, conflicts violated)`)
-
 func (s *aptSetup) remove() { os.RemoveAll(filepath.Join(s.tree.dir, s.dir)) }
+
+// The plan is read from what apt-get would download and from its lists of what it would do; unlike with -s, apt does
+// not spend most of its time on the order of the steps.
+var (
+	aptDownload = regexp.MustCompile(`(?m)^'\S+' ([^_\s]+)_(\S+)_([a-z0-9]+)\.deb `)
+	aptSection  = regexp.MustCompile(`(?m)^The following (?:NEW )?packages will be (installed|upgraded|REMOVED|DOWNGRADED):\n((?:   .*\n)*)`)
+	aptMember   = regexp.MustCompile(`(?m)^   (\S+) \((\S+)`)
+)
 
 // install asks apt, and returns its answer in the form of describe and its whole output.
 func (s *aptSetup) install(t testing.TB, words []string, more ...string) (answer, output string) {
 	t.Helper()
-	argv := slices.Concat([]string{"apt-get", "-s", "-y", "--no-install-recommends", "-o", "APT::Get::Show-User-Simulation-Note=no"},
+	argv := slices.Concat([]string{"apt-get", "--print-uris", "-V", "-y", "--no-install-recommends"},
 		s.options, more, []string{"install"}, words)
 	out, status, err := s.tree.run(t.Context(), argv...)
 	if err != nil {
@@ -171,27 +171,30 @@ func (s *aptSetup) install(t testing.TB, words []string, more ...string) (answer
 	switch status {
 	case 0:
 	case 100:
-		if orderError.MatchString(out) {
-			return unordered, out
-		}
 		return "refused", out
 	default:
 		t.Fatalf("apt-get: exit status %d\n%s", status, out)
 	}
-	var inst, upgrade, remove []string
-	for _, m := range simulated.FindAllStringSubmatch(out, -1) {
-		name, _, _ := strings.Cut(m[2], ":")
-		switch {
-		case m[1] != "Inst":
-			remove = append(remove, fmt.Sprintf("remove %s=%s\n", name, m[3]))
-		case m[3] != "":
-			upgrade = append(upgrade, fmt.Sprintf("upgrade %s:%s=%s\n", name, m[5], m[4]))
-		default:
-			inst = append(inst, fmt.Sprintf("install %s:%s=%s\n", name, m[5], m[4]))
+	upgraded := map[string]bool{}
+	var lines []string
+	for _, section := range aptSection.FindAllStringSubmatch(out, -1) {
+		for _, m := range aptMember.FindAllStringSubmatch(section[2], -1) {
+			switch section[1] {
+			case "REMOVED":
+				name, _, _ := strings.Cut(m[1], ":")
+				lines = append(lines, fmt.Sprintf("remove %s=%s\n", name, strings.TrimSuffix(m[2], ")")))
+			case "upgraded":
+				upgraded[m[1]] = true
+			}
 		}
 	}
-	sort.Strings(inst)
-	sort.Strings(upgrade)
-	sort.Strings(remove)
-	return strings.Join(slices.Concat(inst, upgrade, remove), ""), out
+	for _, m := range aptDownload.FindAllStringSubmatch(out, -1) {
+		verb, name, version := "install", m[1], strings.ReplaceAll(m[2], "%3a", ":")
+		if upgraded[name] || upgraded[name+":"+m[3]] {
+			verb = "upgrade"
+		}
+		lines = append(lines, fmt.Sprintf("%s %s:%s=%s\n", verb, name, m[3], version))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, ""), out
 }

@@ -35,7 +35,6 @@ func (s *state) markKeep(p int32, byUser bool, depth int) bool {
 	if st.keep() {
 		return true
 	}
-	st.kept = false
 	s.setInstall(p, s.pkgs[p].current, modeKeep)
 	return true
 }
@@ -51,7 +50,6 @@ func (s *state) markDelete(p int32, byUser bool, depth int) bool {
 	if !s.mayDelete(p, byUser) {
 		return false
 	}
-	st.kept = false
 	m := modeDelete
 	if s.pkgs[p].current == 0 {
 		m = modeKeep
@@ -72,7 +70,6 @@ func (s *state) stateChange(p int32, withDeps, byUser bool) {
 	if st.protected && st.install == st.candidate {
 		return
 	}
-	st.kept = false
 	if byUser {
 		if st.status == 2 || s.pkgs[p].current != 0 && (withDeps || !st.marked) {
 			st.auto = false
@@ -154,7 +151,6 @@ func (s *state) inStep(p int32) bool {
 		if other == 0 || s.version(other) == s.version(cand) || s.vers[other].multi&multiSame == 0 || !s.vers[other].fetchable {
 			continue
 		}
-		st.kept = true
 		return false
 	}
 	return true

@@ -36,7 +36,7 @@ func (c *cache) pin(v int32) int {
 	if n.installed != nil {
 		best = installedPin
 	}
-	if n.p != n.installed {
+	if n.archive {
 		best = max(best, originPin(n.p))
 	}
 	for _, p := range n.also {

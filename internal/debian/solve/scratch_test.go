@@ -54,7 +54,7 @@ func ask(t testing.TB, s *aptSetup, words []string) (string, string, time.Durati
 
 func TestScratch(t *testing.T) {
 	ix := &debian.Index{Archive: "stable", Codename: "trixie"}
-	pk := loadXZ(t, "/tmp/solve/Packages-trixie.xz", ix)
+	pk := loadXZ(t, os.Getenv("PK"), ix)
 	r := Request{Packages: pk, Arch: arch.Arch("amd64")}
 	t0 := time.Now()
 	u := NewUniverse(r)

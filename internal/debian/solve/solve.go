@@ -201,7 +201,7 @@ func (s *state) best(v int32) *debian.Package {
 	n := &s.vers[v]
 	p := n.p
 	for _, q := range n.also {
-		if p == n.installed || originPin(q) > originPin(p) {
+		if originPin(q) > originPin(p) {
 			p = q
 		}
 	}

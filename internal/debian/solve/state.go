@@ -37,7 +37,6 @@ type pkgState struct {
 	deps               uint8
 	auto               bool // to be removed when nobody needs it
 	protected          bool // the user's word: nobody else may change the mode
-	kept               bool
 	marked, garbage    bool
 	hold               bool
 }

@@ -14,14 +14,14 @@ DEBIAN_DEPENDS = "systemd"
 do_install() {
     src="${WORKDIR}/${NETWORKD_PROFILE}/${NETWORKD_NODE_NAME}"
     install -d ${D}/etc/systemd/network
-    count=0
+    found=
     for f in "$src"/*.network "$src"/*.netdev; do
         if [ -f "$f" ]; then
             install -m 0644 "$f" ${D}/etc/systemd/network/
-            count=$((count + 1))
+            found=1
         fi
     done
-    if [ "$count" -eq 0 ]; then
+    if [ -z "$found" ]; then
         bbfatal "profile ${NETWORKD_PROFILE} has no network files for node ${NETWORKD_NODE_NAME}"
     fi
 }
