@@ -96,6 +96,11 @@ func (b *Builder) checkSources() error {
 		if p.Source != "" && b.source(p.Source) == nil {
 			return unknownSource(p.Pos, p.Source, known)
 		}
+		if p.FSType == "btrfs" && (p.Source == "" || p.Source == "rootfs") {
+			// mkfs.btrfs draws identifiers and looks at the clock, and nothing can stop it.
+			return diag.Userf(p.Pos, "partition %s: file systems of type btrfs are not supported", p.Name()).
+				WithHint("use ext4, or make the file system yourself and take it by --source rawcopy")
+		}
 	}
 	return nil
 }

@@ -45,6 +45,10 @@ func (r fakeRunner) Run(_ context.Context, c disk.Command) error {
 		defer f.Close()
 		_, err = f.WriteAt([]byte("ext"), 1024)
 		return err
+	case "mksquashfs":
+		return os.WriteFile(host(c.Argv[2]), make([]byte, 5000), 0o644)
+	case "mkfs.erofs":
+		return os.WriteFile(host(last), make([]byte, 8192), 0o644)
 	case "mkfs.vfat":
 		kib, err := strconv.ParseInt(last, 10, 64)
 		if err != nil {

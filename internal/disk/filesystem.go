@@ -71,18 +71,13 @@ func (b *Builder) makeFS(ctx context.Context, p *Part, t *fstree.Tree, size int6
 			fs.Label = "boot"
 		}
 		return b.MakeFAT(ctx, p, t, fs, kib)
-	case p.FSType == "squashfs":
+	case p.FSType == "squashfs" || p.FSType == "erofs":
 		if err := fs.Make(ctx, path, t); err != nil {
 			return Content{}, err
 		}
 		return wholeFile(path)
 	}
-	return Content{}, unsupportedFS(p)
-}
-
-func unsupportedFS(p *Part) error {
-	return diag.Userf(p.Pos, "partition %s: a file system of type %s with content is not supported", p.Name(), p.FSType).
-		WithHint("use ext4, vfat or squashfs")
+	return Content{}, diag.Userf(p.Pos, "partition %s: source %s cannot make a file system of type %s", p.Name(), p.Source, p.FSType)
 }
 
 // MakeFAT makes a FAT of kib KiB with the tree in it.
@@ -144,7 +139,7 @@ func (b *Builder) emptyFS(ctx context.Context, p *Part) (Content, error) {
 		return Content{}, diag.Userf(p.Pos, "partition %s: an empty %s cannot be made", p.Name(), p.FSType).
 			WithHint("give the line a --source, e.g. rootfs")
 	}
-	return Content{}, unsupportedFS(p)
+	return Content{}, diag.Userf(p.Pos, "partition %s: an empty %s cannot be made", p.Name(), p.FSType)
 }
 
 // swapPage is the page size that swap headers are written for.

@@ -18,7 +18,7 @@ import (
 
 // ImageOptions describe an image that is one file system or archive, without a partition table.
 type ImageOptions struct {
-	Type    string // "ext4" (ext2, ext3), "squashfs", "tar" or "cpio": ISAR's IMAGE_FSTYPES
+	Type    string // "ext4" (ext2, ext3), "squashfs", "erofs", "tar" or "cpio": ISAR's IMAGE_FSTYPES
 	Rootfs  string // the folder to pack
 	Exclude []string
 	Output  string
@@ -31,7 +31,7 @@ type ImageOptions struct {
 }
 
 // imageTypes are what WriteImage makes.
-var imageTypes = []string{"ext2", "ext3", "ext4", "squashfs", "tar", "cpio"}
+var imageTypes = []string{"ext2", "ext3", "ext4", "squashfs", "erofs", "tar", "cpio"}
 
 // WriteImage packs a folder. Paths in Exclude that end in a slash keep the folder and lose its content.
 func WriteImage(ctx context.Context, o ImageOptions) error {
@@ -47,7 +47,7 @@ func WriteImage(ctx context.Context, o ImageOptions) error {
 		return stream(o.Output, func(w io.Writer) error { return tree.WriteTar(ctx, w) })
 	case "cpio":
 		return stream(o.Output, func(w io.Writer) error { return tree.WriteCPIO(ctx, w) })
-	case "ext2", "ext3", "ext4", "squashfs":
+	case "ext2", "ext3", "ext4", "squashfs", "erofs":
 		return writeFS(ctx, o, tree)
 	}
 	e := diag.Userf(diag.Pos{}, "images of type %q cannot be made", o.Type)
@@ -69,7 +69,7 @@ func stream(output string, fill func(io.Writer) error) error {
 
 // writeFS makes a file system in a folder beside the output and moves it there.
 func writeFS(ctx context.Context, o ImageOptions, tree *fstree.Tree) error {
-	if o.Type != "squashfs" {
+	if strings.HasPrefix(o.Type, "ext") {
 		if need := tree.UsageKiB(); o.SizeKiB < need {
 			return diag.Userf(diag.Pos{}, "an %s image of %d KiB is too small for %d KiB of files", o.Type, o.SizeKiB, need).
 				WithHint("raise ROOTFS_EXTRA")

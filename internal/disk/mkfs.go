@@ -21,8 +21,8 @@ import (
 
 // FileSystem says how to make one file system image.
 type FileSystem struct {
-	Type    string   // "ext2", "ext3", "ext4", "vfat" or "squashfs"
-	SizeKiB int64    // not for squashfs, which is as large as its content
+	Type    string   // "ext2", "ext3", "ext4", "vfat", "squashfs" or "erofs"
+	SizeKiB int64    // not for squashfs and erofs, which are as large as their content
 	Label   string   //
 	UUID    string   // for vfat 0x and eight hex digits; not for squashfs
 	Options []string // further arguments for the mkfs program
@@ -43,6 +43,8 @@ func (fs FileSystem) Make(ctx context.Context, path string, t *fstree.Tree) erro
 		_, err = fs.makeFAT(ctx, path, t)
 	case "squashfs":
 		err = fs.makeSquashfs(ctx, path, t)
+	case "erofs":
+		err = fs.makeEROFS(ctx, path, t)
 	default:
 		err = diag.Userf(diag.Pos{}, "file systems of type %s cannot be made", fs.Type)
 	}
@@ -149,8 +151,19 @@ func (fs FileSystem) makeFAT(ctx context.Context, path string, t *fstree.Tree) (
 	return fat.Fill(ctx, f, t)
 }
 
-// makeSquashfs runs mksquashfs on a tar archive. What it writes does not depend on the number of its threads.
+// makeSquashfs runs mksquashfs on a tar archive. What it writes does not depend on the number of its threads. From an
+// archive it does not take the root folder, so that is described by options.
 func (fs FileSystem) makeSquashfs(ctx context.Context, path string, t *fstree.Tree) error {
-	argv := []string{"mksquashfs", "-", mountPoint + "/" + filepath.Base(path), "-tar", "-noappend", "-quiet", "-no-progress", "-mem", "128M"}
+	root, _ := t.Lookup(".")
+	argv := []string{"mksquashfs", "-", mountPoint + "/" + filepath.Base(path), "-tar", "-noappend", "-quiet", "-no-progress", "-mem", "128M",
+		"-root-mode", fmt.Sprintf("%o", root.Mode&0o7777), "-root-uid", strconv.Itoa(root.UID), "-root-gid", strconv.Itoa(root.GID),
+		"-root-time", strconv.FormatInt(root.MTime, 10)}
 	return fs.feed(ctx, fs.command(path, []string{"squashfs-tools"}, append(argv, fs.Options...)...), t)
+}
+
+// makeEROFS runs mkfs.erofs on a tar archive; the epoch becomes the time of the file system only.
+func (fs FileSystem) makeEROFS(ctx context.Context, path string, t *fstree.Tree) error {
+	argv := []string{"mkfs.erofs", "--quiet", "--tar=f", "--mkfs-time", fmt.Sprintf("-T%d", fs.Epoch), "-U", fs.UUID}
+	argv = append(append(argv, fs.Options...), mountPoint+"/"+filepath.Base(path))
+	return fs.feed(ctx, fs.command(path, []string{"erofs-utils"}, argv...), t)
 }

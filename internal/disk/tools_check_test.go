@@ -24,6 +24,7 @@ func TestForeignChecks(t *testing.T) {
 	}
 	layouts := map[string]string{
 		"squashfs": "part / --source rootfs --fstype squashfs --align 1024 --part-name root\nbootloader --ptable gpt\n",
+		"erofs":    "part / --source rootfs --fstype erofs --align 1024 --use-uuid --exclude-path boot\nbootloader --ptable gpt\n",
 		"big-fat":  "part / --source rootfs --fstype vfat --exclude-path vmlinuz initrd.img --size 3G --mkfs-extraopts=\"-F 32\"\nbootloader --ptable gpt\n",
 		"small-fat": "part /x --source rootfs --rootfs-dir ${IMAGE_ROOTFS}/home --fstype vfat --fixed-size 512K\n" +
 			"part /y --fstype vfat --fixed-size 1M --mkfs-extraopts \"-F 12 -S 512\"\nbootloader --ptable gpt\n",
@@ -90,6 +91,8 @@ func checkFS(t *testing.T, tools treeRunner, source string, p disk.Partition) {
 		}
 	case "squashfs":
 		tools.check(t, "unsquashfs", "-s", p.File)
+	case "erofs":
+		tools.check(t, "fsck.erofs", p.File)
 	case "swap":
 		if out := tools.check(t, "swaplabel", p.File); !strings.Contains(out, p.FSUUID) {
 			t.Errorf("partition %d: %s", p.Number, out)

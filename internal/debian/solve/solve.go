@@ -94,6 +94,7 @@ func (u *Universe) Solve(words ...string) (*Plan, error) {
 	if !ok {
 		marked := s.clone()
 		s.restore(requested)
+		s.switchReleases(sel)
 		z := newSearcher(s)
 		if !z.take() || !z.solve() {
 			return nil, &Unsatisfiable{Words: words, Reasons: z.explain(marked)}
@@ -137,14 +138,7 @@ func (s *state) request(r *resolver, sel selection) {
 // installAll marks what the requested packages need. A tree that was broken before must be mended by the request
 // itself.
 func (s *state) installAll(sel selection, brokenBefore bool) bool {
-	for _, rel := range sel.releases {
-		s.setCandidate(rel.version)
-	}
-	var changed []int32
-	for _, rel := range sel.releases {
-		changed = append(changed, rel.version)
-		s.switchRelease(rel.version, rel.release, &changed)
-	}
+	s.switchReleases(sel)
 	if brokenBefore {
 		return s.broken == 0
 	}
@@ -152,6 +146,18 @@ func (s *state) installAll(sel selection, brokenBefore bool) bool {
 		s.markInstall(s.vers[v].pkg, true, 0, true)
 	}
 	return true
+}
+
+// switchReleases takes what packages chosen by name/suite need from the same suite.
+func (s *state) switchReleases(sel selection) {
+	for _, r := range sel.releases {
+		s.setCandidate(r.version)
+	}
+	var changed []int32
+	for _, r := range sel.releases {
+		changed = append(changed, r.version)
+		s.switchRelease(r.version, r.release, &changed)
+	}
 }
 
 // forbidden lists what apt-get -y would refuse to do.
