@@ -188,7 +188,7 @@ func (b *Builder) Run(ctx context.Context, c Command) error {
 	if b.o.Runner == nil {
 		return fmt.Errorf("no tools tree to run %s in", c.Argv[0])
 	}
-	c.Env = append([]string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.o.Epoch), "TZ=UTC", "LC_ALL=C.UTF-8"}, c.Env...)
+	c.Env = append([]string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.o.Epoch), "TZ=UTC", "LC_ALL=C"}, c.Env...)
 	return b.o.Runner.Run(ctx, c)
 }
 

@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"n3x/internal/diag"
 	"n3x/internal/disk/fat"
@@ -58,7 +60,7 @@ func (fs FileSystem) Make(ctx context.Context, path string, t *fstree.Tree) erro
 func (fs FileSystem) command(path string, packages []string, argv ...string) Command {
 	return Command{
 		Packages: packages, Argv: argv,
-		Env:   []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", fs.Epoch), "TZ=UTC", "LC_ALL=C.UTF-8"},
+		Env:   []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", fs.Epoch), "TZ=UTC", "LC_ALL=C"},
 		Binds: []Bind{{Source: filepath.Dir(path), Target: mountPoint}},
 	}
 }
@@ -85,7 +87,10 @@ func (fs FileSystem) makeExt(ctx context.Context, path string, t *fstree.Tree) e
 	argv = append(argv, mountPoint+"/"+filepath.Base(path))
 	c := fs.command(path, []string{"e2fsprogs", "libarchive13t64"}, argv...)
 	c.Env = append(c.Env, fmt.Sprintf("E2FSPROGS_FAKE_TIME=%d", fs.Epoch))
-	return fs.feed(ctx, c, t)
+	if err := fs.feed(ctx, c, t); err != nil || t == nil {
+		return err
+	}
+	return fs.setXattrs(ctx, path, t)
 }
 
 // withExtended adds an extended option to those in args: of several -E mke2fs would take the last only.
@@ -110,23 +115,32 @@ func (fs FileSystem) feed(ctx context.Context, c Command, t *fstree.Tree) error 
 	if t == nil {
 		return fs.Runner.Run(ctx, c)
 	}
-	r, w := io.Pipe()
+	r, w, err := os.Pipe() // not io.Pipe: a file goes to the program as it is, without one more copy
+	if err != nil {
+		return err
+	}
 	var g errgroup.Group
 	g.Go(func() error {
-		err := t.WriteTar(ctx, w)
-		w.CloseWithError(err)
-		return err
+		b := bufio.NewWriterSize(w, 1<<18)
+		return errors.Join(fs.archive(ctx, t, b), b.Flush(), w.Close())
 	})
 	c.Stdin = r
-	err := fs.Runner.Run(ctx, c)
-	r.CloseWithError(errReader)
-	if werr := g.Wait(); werr != nil && !errors.Is(werr, errReader) {
-		return werr // the cause of whatever the program says
+	err = fs.Runner.Run(ctx, c)
+	err = errors.Join(err, r.Close())
+	// A program that ends early breaks the pipe; then its own error says why.
+	if werr := g.Wait(); werr != nil && (err == nil || !errors.Is(werr, unix.EPIPE)) {
+		return werr
 	}
 	return err
 }
 
-var errReader = errors.New("the program ended before it had read all")
+func (fs FileSystem) archive(ctx context.Context, t *fstree.Tree, w io.Writer) error {
+	if strings.HasPrefix(fs.Type, "ext") {
+		return t.WriteInodeTar(ctx, w, fs.Epoch)
+	}
+	return t.WriteTar(ctx, w)
+}
+
 
 // makeFAT runs mkfs.vfat and fills the result. It gives the number of bytes that are in use.
 func (fs FileSystem) makeFAT(ctx context.Context, path string, t *fstree.Tree) (used int64, err error) {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,6 +66,13 @@ func (r treeRunner) Run(ctx context.Context, c disk.Command) error {
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG=" + r.tree + "/etc/mke2fs.conf"}, c.Env...)
 	var out bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, &out, &out
+	if argv[0] == "debugfs" && c.Stdin != nil { // its script names files
+		script, err := io.ReadAll(c.Stdin)
+		if err != nil {
+			return err
+		}
+		cmd.Stdin = strings.NewReader(strings.ReplaceAll(string(script), c.Binds[0].Target+"/", c.Binds[0].Source+"/"))
+	}
 	if c.Stdout != nil {
 		cmd.Stdout = c.Stdout
 	}

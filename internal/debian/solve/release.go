@@ -1,22 +1,25 @@
 package solve
 
 // switchRelease makes v the candidate, and looks through its dependencies for those that only other versions of the
-// same release fulfil: those become candidates as well (apt-pkg/depcache.cc, SetCandidateRelease).
+// same release fulfil: those become candidates as well (apt-pkg/depcache.cc, SetCandidateRelease). The last member of
+// changed is v. When it fails, what it changed is forgotten but, as in apt, not all of it is taken back.
 func (s *state) switchRelease(v int32, release string, changed *[]int32) bool {
 	s.setCandidate(v)
-	if release == "installed" || release == "candidate" || len(*changed) > maxDepth {
+	s.steps += 10
+	if release == "installed" || release == "candidate" || len(*changed) == 0 || len(*changed) > maxDepth || s.exhausted() {
 		return true
 	}
-	keep := len(*changed)
+	own := len(*changed) - 1
 	for d := s.vers[v].deps; d != 0; {
 		_, next := s.orGroup(d)
 		dep := &s.deps[d]
 		if !dep.kind.negative() && s.important(dep) && !s.reachable(d, next) &&
 			!s.switchAlternative(d, next, release, changed) && dep.kind.critical() {
-			for _, w := range (*changed)[keep:] {
+			own = min(own, len(*changed))
+			for _, w := range (*changed)[min(own+1, len(*changed)):] {
 				s.setCandidate(w)
 			}
-			*changed = (*changed)[:keep]
+			*changed = (*changed)[:own]
 			return false
 		}
 		d = next
@@ -79,10 +82,13 @@ func (s *state) switchAlternative(d, next int32, release string, changed *[]int3
 		if s.switchRelease(w, release, changed) {
 			return true
 		}
+		if s.deps[d].next == next {
+			return false
+		}
 		if old != 0 {
 			s.setCandidate(old)
 		}
-		*changed = (*changed)[:len(*changed)-1]
+		*changed = (*changed)[:max(1, len(*changed))-1]
 	}
 	return false
 }

@@ -15,6 +15,27 @@ import (
 // WriteTar streams the tree as a tar archive: names begin with "./", owners are numbers only, extended attributes are
 // SCHILY.xattr records. Sparse files are written whole.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer) error {
+	return t.writeTar(ctx, w, func(*tar.Header) {})
+}
+
+// WriteInodeTar is WriteTar for a mkfs program that reads by libarchive. Records give every inode the access and change
+// time at, which else would be 1970; and they say that names are mere bytes, which else would have to be UTF-8 and known
+// to the locale.
+func (t *Tree) WriteInodeTar(ctx context.Context, w io.Writer, at int64) error {
+	return t.writeTar(ctx, w, func(h *tar.Header) {
+		h.AccessTime, h.ChangeTime = time.Unix(at, 0), time.Unix(at, 0)
+		h.Format = tar.FormatPAX
+		if ascii(h.Name + h.Linkname) {
+			return
+		}
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords["hdrcharset"] = "BINARY"
+	})
+}
+
+func (t *Tree) writeTar(ctx context.Context, w io.Writer, amend func(*tar.Header)) error {
 	tw := tar.NewWriter(w)
 	buf := make([]byte, 1<<20)
 	for _, e := range t.Entries() {
@@ -25,6 +46,7 @@ func (t *Tree) WriteTar(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
+		amend(h)
 		if err := tw.WriteHeader(h); err != nil {
 			return fmt.Errorf("archive %s: %w", e.Path, err)
 		}
@@ -35,6 +57,15 @@ func (t *Tree) WriteTar(ctx context.Context, w io.Writer) error {
 		}
 	}
 	return tw.Close()
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 func tarHeader(e Entry) (*tar.Header, error) {
