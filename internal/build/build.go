@@ -39,7 +39,8 @@ type Options struct {
 	KeepGoing bool
 	Offline   bool   // never reach for the network
 	LockFile  string // n3x.lock; used when it exists
-	Replay    string // what to put before a task's name to run it again, e.g. "n3x build kas/base.yml"
+	// Replay is the command that runs one task again, e.g. "n3x build kas/base.yml --target hello --task install".
+	Replay func(target, task string) string
 
 	Progress *progress.Stream
 	Now      func() time.Time
@@ -121,6 +122,9 @@ func open(ctx context.Context, o Options) (*session, error) {
 	if s.world == nil {
 		return nil, err
 	}
+	if err := checkConfiguration(s.world); err != nil {
+		return nil, err
+	}
 	// Like BitBake, a build does not start while a recipe of its layers does not parse: it might be the provider that is meant.
 	for _, w := range s.world.Warnings() {
 		stream.Printf("WARNING: " + w.String())
@@ -152,43 +156,57 @@ func (s *session) plan(ctx context.Context) error {
 	if err := s.wire(); err != nil {
 		return err
 	}
-	if s.graph, err = taskgraph.Build(s.world, targets, taskgraph.Options{FileDigest: fileDigest}); err != nil {
+	if s.graph, err = taskgraph.Build(s.world, targets); err != nil {
 		return err
 	}
-	changed, err := s.observe(ctx)
-	if err != nil || !changed {
+	if err := s.observe(ctx); err != nil {
 		return err
 	}
-	s.graph, err = taskgraph.Build(s.world, targets, taskgraph.Options{FileDigest: fileDigest})
-	return err
+	frozen := map[*recipe.Recipe]bool{}
+	for _, t := range s.graph.Tasks {
+		if !frozen[t.Recipe] {
+			t.Recipe.Data.Freeze() // from here on jobs read it at the same time
+			frozen[t.Recipe] = true
+		}
+	}
+	return s.graph.Sign(taskgraph.Options{FileDigest: fileDigest, Places: s.places()})
+}
+
+// places are the folders whose paths must not show in signatures.
+func (s *session) places() map[string]string {
+	out := map[string]string{s.o.TopDir: "TOPDIR"}
+	for _, l := range s.world.Layers() {
+		out[l.Dir] = "LAYERDIR_" + l.Name
+	}
+	return out
 }
 
 // observe tells recipes about what lies outside the metadata and decides over their tasks all the same: the state of the
-// package archives, and the text of disk layouts. It reports whether there was anything to tell.
-func (s *session) observe(ctx context.Context) (changed bool, err error) {
+// package archives, and the text of disk layouts.
+func (s *session) observe(ctx context.Context) error {
 	for _, t := range s.graph.Tasks {
 		var name, value string
 		switch t.Name {
 		case "do_rootfs_install":
 			ar, err := s.archives.Open(ctx, t.Recipe.Data, nil)
 			if err != nil {
-				return false, err
+				return err
 			}
 			name, value = "N3X_APT_STATE", ar.State.Digest
 		case "do_image_wic":
-			if value, err = s.room.WKSDigest(t.Recipe.Data); err != nil {
-				return false, err
+			digest, err := s.room.WKSDigest(t.Recipe.Data)
+			if err != nil {
+				return err
 			}
-			name = "N3X_WKS_DIGEST"
+			name, value = "N3X_WKS_DIGEST", digest
 		default:
 			continue
 		}
 		if err := t.Recipe.Data.SetVar(name, value); err != nil {
-			return false, err
+			return err
 		}
-		changed = true
 	}
-	return changed, nil
+	return nil
 }
 
 // targets splits the words of the command line.
@@ -259,7 +277,14 @@ func (s *session) wire() error {
 }
 
 func (s *session) replay(c *isar.Call) string {
-	return fmt.Sprintf("%s --target %s --task %s", s.o.Replay, c.Recipe, strings.TrimPrefix(c.Name, "do_"))
+	if s.o.Replay == nil {
+		return ""
+	}
+	target := c.Recipe
+	if mc, err := c.Value("BB_CURRENT_MC"); err == nil && s.world.Base(mc) != nil && mc != "" {
+		target = "mc:" + mc + ":" + target
+	}
+	return s.o.Replay(target, strings.TrimPrefix(c.Name, "do_"))
 }
 
 // proxies are the variables of the environment that name proxies.
@@ -283,7 +308,7 @@ func (s *session) threads() (int, error) {
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(v))
 	if err != nil || n < 1 {
-		return 0, diag.Userf(diag.Pos{}, "BB_NUMBER_THREADS is %q, not a number of tasks", v).WithHint("set it to a number from 1 on, or leave it out")
+		return 0, diag.Userf(s.world.Base("").LastSet("BB_NUMBER_THREADS"), "BB_NUMBER_THREADS is %q, not a number of tasks", v).WithHint("set it to a number from 1 on, or leave it out")
 	}
 	return n, nil
 }
@@ -328,7 +353,7 @@ func (s *session) tools(dl, cache string) (*tools.Provider, error) {
 	}
 	rewrites, err := isar.ParseRewrites("DISTRO_APT_PREMIRRORS", table, false)
 	if err != nil {
-		return nil, err
+		return nil, isar.Blame(s.world.Base(""), "DISTRO_APT_PREMIRRORS", err)
 	}
 	o := ToolsOptions{DownloadDir: dl, CacheDir: cache, Rewrites: rewrites, Proxies: proxies(s.o.Env), Offline: s.o.Offline, Now: s.o.Now}
 	if s.lock != nil {

@@ -46,13 +46,19 @@ func (s *session) jobs() []runqueue.Job {
 			forced[t] = true
 		}
 	}
-	jobs := make([]runqueue.Job, len(s.graph.Tasks))
-	for i, t := range s.graph.Tasks {
-		jobs[i].Name = taskName(t)
-		for _, d := range t.DependsOn {
-			jobs[i].Needs = append(jobs[i].Needs, at[d])
+	var jobs []runqueue.Job
+	for _, t := range s.graph.Tasks {
+		if t.Name == "do_rootfs_install" {
+			jobs = append(jobs, s.ahead(t))
 		}
-		jobs[i].Run = func(ctx context.Context) error { return s.runTask(ctx, t, forced[t]) }
+	}
+	first := len(jobs)
+	for _, t := range s.graph.Tasks {
+		j := runqueue.Job{Name: taskName(t), Run: func(ctx context.Context) error { return s.runTask(ctx, t, forced[t]) }}
+		for _, d := range t.DependsOn {
+			j.Needs = append(j.Needs, first+at[d])
+		}
+		jobs = append(jobs, j)
 	}
 	return jobs
 }
@@ -85,19 +91,41 @@ func (s *session) runTask(ctx context.Context, t *taskgraph.Task, force bool) er
 	return err
 }
 
+// taskOf is a task of the graph as the engine takes it.
+func taskOf(t *taskgraph.Task) isar.Task {
+	return isar.Task{Recipe: t.Recipe.PN, Name: t.Name, Data: t.Recipe.Data, Pos: diag.Pos{File: filepath.Clean(t.Recipe.File)}}
+}
+
+// ahead makes the layers of Debian packages of a root file system while the packages of this build are still being made:
+// mostly these do not change what is chosen. If they do, or if this fails, do_rootfs_install does it itself.
+func (s *session) ahead(t *taskgraph.Task) runqueue.Job {
+	return runqueue.Job{Name: taskName(t) + " (ahead)", Run: func(ctx context.Context) error {
+		st, err := newStamp(t)
+		if err != nil || st.valid() {
+			return nil
+		}
+		p := s.o.Progress.Task("Debian packages of " + t.Recipe.PN)
+		run := taskOf(t)
+		run.Progress = p
+		err = s.engine.Aside(ctx, run, s.room.Ahead)
+		p.End(err)
+		return nil
+	}}
+}
+
 func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *progress.Task) error {
 	if err := st.remove(); err != nil {
 		return err
 	}
 	start := time.Now()
-	run := isar.Task{Recipe: t.Recipe.PN, Name: t.Name, Data: t.Recipe.Data, Pos: diag.Pos{File: t.Recipe.File}}
+	run := taskOf(t)
 	run.Progress = p
 	for _, d := range ancestors(t) {
 		switch {
 		case d.Recipe == t.Recipe:
 			run.Ancestors = append(run.Ancestors, d.Name)
 		case d.Name == "do_deploy_deb":
-			work, err := d.Recipe.Data.Value("WORKDIR")
+			work, err := d.Recipe.Data.Copy().Value("WORKDIR")
 			if err != nil {
 				return err
 			}
@@ -142,8 +170,9 @@ type stamp struct {
 
 func newStamp(t *taskgraph.Task) (*stamp, error) {
 	var err error
+	d := t.Recipe.Data.Copy()
 	value := func(name string) string {
-		v, e := t.Recipe.Data.Value(name)
+		v, e := d.Value(name)
 		err = errors.Join(err, e)
 		return v
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -62,17 +63,21 @@ func (a *app) runBitbake(ctx context.Context, o build.Options, f *bitbakeFlags, 
 		return diag.Userf(diag.Pos{}, "bitbake: nothing to do: no target is named").WithHint("name a recipe, e.g. `bitbake isar-k3s-image-base`")
 	}
 	o.Targets, o.Task, o.Force, o.KeepGoing = targets, f.task, f.force, f.keepGoing
-	o.Replay = "bitbake"
+	if o.Replay == nil {
+		o.Replay = func(target, task string) string { return fmt.Sprintf("bitbake -c %s %s", task, target) }
+	}
 	return a.buildInside(ctx, o)
 }
 
 // inProcessBitbake is `kas-build FILES --cmd "bitbake ARGS"` without a shell between.
-func (a *app) inProcessBitbake(p *kas.Project, args []string) error {
+func (a *app) inProcessBitbake(p *kas.Project, files string, args []string) error {
 	var f bitbakeFlags
 	c := &cobra.Command{
 		Use: "bitbake TARGET...",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runBitbake(c.Context(), a.options(p, &buildFlags{}), &f, args)
+			o := a.options(p, &buildFlags{})
+			o.Replay = a.replay(files)
+			return a.runBitbake(c.Context(), o, &f, args)
 		},
 	}
 	f.register(c)

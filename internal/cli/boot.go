@@ -74,7 +74,7 @@ func (a *app) runBoot(ctx context.Context, what string, f *bootFlags) error {
 		if o.Targets == nil {
 			o.Targets = p.Targets
 		}
-		o.Replay = "n3x build " + what
+		o.Replay = a.replay(what)
 		image = ""
 	} else if _, err := os.Stat(what); err != nil {
 		return diag.Userf(diag.Pos{}, "%w", err).WithHint("name a .wic file below build/tmp/deploy/images, or kas files joined by colons")

@@ -23,6 +23,7 @@ type buildFlags struct {
 	targets   []string
 	task      string
 	cmd       string
+	cmdGiven  bool // even if empty
 	keepGoing bool
 	force     bool
 	offline   bool
@@ -52,6 +53,7 @@ func (a *app) kasBuild() *cobra.Command {
 			if len(args) > 0 {
 				files = args[0]
 			}
+			f.cmdGiven = c.Flags().Changed("cmd")
 			return a.runBuild(c.Context(), files, &f)
 		},
 	}
@@ -66,13 +68,13 @@ func (a *app) runBuild(ctx context.Context, files string, f *buildFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.cmd != "" {
+	if f.cmdGiven || f.cmd != "" {
 		words := strings.Fields(f.cmd)
 		switch {
 		case len(words) == 0:
 			return diag.Userf(diag.Pos{}, "--cmd is empty").WithHint("give a task's name, or a command such as \"bitbake hello\"")
 		case words[0] == "bitbake" && !strings.ContainsAny(f.cmd, ";&|<>$`\"'\\*?()#~"):
-			return a.inProcessBitbake(p, words[1:])
+			return a.inProcessBitbake(p, files, words[1:])
 		case len(words) > 1 || isProgram(words[0]):
 			return a.hostCommand(ctx, p, f.cmd)
 		}
@@ -85,8 +87,30 @@ func (a *app) runBuild(ctx context.Context, files string, f *buildFlags) error {
 	if o.Task == "" {
 		o.Task = p.Task
 	}
-	o.Replay = fmt.Sprintf("n3x build %s", files)
+	o.Replay = a.replay(files)
 	return a.buildInside(ctx, o)
+}
+
+// replay makes the commands that run one task of a project again.
+func (a *app) replay(files string) func(target, task string) string {
+	verb := "n3x build"
+	if a.name != "n3x" {
+		verb = a.name
+	}
+	if files != "" {
+		verb += " " + shellWord(files)
+	}
+	return func(target, task string) string {
+		return fmt.Sprintf("%s --target %s --task %s", verb, target, task)
+	}
+}
+
+// shellWord is s as a shell must be given it.
+func shellWord(s string) string {
+	if strings.ContainsAny(s, " \t\n'\"\\$`&;|<>()*?[]#~!{}") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 // buildPrograms are the commands that a build folder's environment has besides those of the host.
@@ -133,11 +157,19 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 	}
 	a.lockFile = a.lockPath(files)
 	p, err := kas.Load(ctx, o)
+	a.loaded = p
 	if err != nil || inside() {
 		return p, err
 	}
+	if err := checkLayers(p); err != nil {
+		return nil, err
+	}
 	if p.BuildSystem == "openembedded" {
-		return nil, diag.Userf(diag.Pos{File: files}, "build_system is openembedded, and n3x builds ISAR projects only").WithHint("set `build_system: isar` if the layers are ISAR's")
+		var pos diag.Pos
+		if n := p.Config.Lookup("build_system"); n != nil {
+			pos = n.Pos
+		}
+		return nil, diag.Userf(pos, "build_system is openembedded, and n3x builds ISAR projects only").WithHint("set `build_system: isar` if the layers are ISAR's")
 	}
 	if err := p.WriteConf(); err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ import (
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/host"
+	"n3x/internal/kas"
 	"n3x/internal/sandbox"
 )
 
@@ -37,9 +38,12 @@ type app struct {
 	env    map[string]string
 	dir    string // the current folder
 	status int    // exit status when no error says otherwise
+	verbs  []string
+	called string // program and verb, e.g. "n3x boot"
 	plain  progressFlags
 
-	lockFile string // n3x.lock of the project that was loaded
+	lockFile string       // n3x.lock of the project that was loaded
+	loaded   *kas.Project // that project; nil until it is known
 }
 
 // terminated is the cause of a context that SIGTERM cancelled.
@@ -105,7 +109,12 @@ func (a *app) dispatch(args []string) error {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return diag.Userf(diag.Pos{}, "%w", err).WithHint("%s --help lists the flags", c.CommandPath())
 	})
-	return root.ExecuteContext(a.ctx)
+	for _, c := range root.Commands() {
+		a.verbs = append(a.verbs, c.Name())
+	}
+	c, err := root.ExecuteContextC(a.ctx)
+	a.called = c.CommandPath()
+	return err
 }
 
 func (a *app) root() *cobra.Command {
@@ -119,7 +128,6 @@ func (a *app) root() *cobra.Command {
 	kasBuild := a.kasBuild()
 	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
 	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake())
-	root.SuggestionsMinimumDistance = 2
 	return root
 }
 
@@ -138,21 +146,47 @@ func (a *app) finish(err error) int {
 	if err == nil {
 		return a.status
 	}
-	diag.Render(a.stderr, a.name, err)
+	err = a.usage(err)
+	a.render(err)
 	status := diag.Status(err)
-	if isUsage(err) {
-		status = 2
-	}
 	if a.name == "bitbake" {
 		return 1 // the original knows one failure only
 	}
 	return status
 }
 
-// isUsage recognises what cobra itself refuses: unknown verbs and wrong numbers of arguments.
-func isUsage(err error) bool {
+// render shows an error: places in generated files become those in the kas files that they came from, and the layers'
+// paths are shown without the detour by the build folder that BBLAYERS has them by.
+func (a *app) render(err error) {
+	var b strings.Builder
+	diag.Render(&b, a.name, relocate(a.loaded, err))
+	text := b.String()
+	if a.loaded != nil {
+		text = strings.ReplaceAll(text, a.loaded.BuildDir+"/../", filepath.Dir(a.loaded.BuildDir)+"/")
+	}
+	io.WriteString(a.stderr, text) //nolint:errcheck // there is nowhere else to say so
+}
+
+// usage makes what cobra itself refuses, unknown verbs and wrong numbers of arguments, a user's error with a hint.
+func (a *app) usage(err error) error {
 	var d *diag.Error
-	return !errors.As(err, &d) && (strings.HasPrefix(err.Error(), "unknown command") || strings.Contains(err.Error(), "arg(s)"))
+	if errors.As(err, &d) {
+		return err
+	}
+	text := err.Error()
+	if verb, ok := strings.CutPrefix(text, "unknown command "); ok {
+		e := diag.Userf(diag.Pos{}, "%s", text).WithHint("%s --help lists the verbs", a.name)
+		if words := strings.SplitN(verb, "\"", 3); len(words) == 3 {
+			if near := diag.Nearest(words[1], a.verbs); near != "" {
+				return e.WithHint("did you mean %s %s?", a.name, near)
+			}
+		}
+		return e
+	}
+	if strings.Contains(text, "arg(s)") {
+		return diag.Userf(diag.Pos{}, "%s", text).WithHint("kas files are one argument, joined by colons: %s kas/base.yml:kas/machine/qemu-amd64.yml", a.called)
+	}
+	return err
 }
 
 // enter continues inside the sandbox's namespaces: it returns inside=true there, and in the process outside it has

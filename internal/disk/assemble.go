@@ -176,6 +176,8 @@ func copyRange(ctx context.Context, out, in *os.File, at int64, r gpt.Range) err
 
 const blockSize = 4096
 
+var zeroBlock [blockSize]byte
+
 // copyBlocks copies what is not zero of in to offset at of out, and reports each run of blocks that it copied.
 func copyBlocks(ctx context.Context, out, in *os.File, at int64, copied func(offset, length int64)) error {
 	st, err := in.Stat()
@@ -186,7 +188,7 @@ func copyBlocks(ctx context.Context, out, in *os.File, at int64, copied func(off
 	if err != nil {
 		return err
 	}
-	buf, zeros := make([]byte, chunk), make([]byte, blockSize)
+	buf := make([]byte, chunk)
 	for _, r := range ranges {
 		start, end := r.Offset/blockSize*blockSize, r.Offset+r.Length
 		for ; start < end; start += chunk {
@@ -197,7 +199,7 @@ func copyBlocks(ctx context.Context, out, in *os.File, at int64, copied func(off
 			if err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
-			if err := writeNonzero(out, buf[:n], zeros, at+start, copied); err != nil {
+			if err := writeNonzero(out, buf[:n], at+start, copied); err != nil {
 				return err
 			}
 		}
@@ -206,10 +208,10 @@ func copyBlocks(ctx context.Context, out, in *os.File, at int64, copied func(off
 }
 
 // writeNonzero writes the runs of blocks of data that are not all zeros.
-func writeNonzero(out *os.File, data, zeros []byte, at int64, copied func(offset, length int64)) error {
+func writeNonzero(out *os.File, data []byte, at int64, copied func(offset, length int64)) error {
 	for i := 0; i < len(data); {
 		j := i
-		for j < len(data) && !bytes.Equal(data[j:min(j+blockSize, len(data))], zeros[:min(blockSize, len(data)-j)]) {
+		for j < len(data) && !bytes.Equal(data[j:min(j+blockSize, len(data))], zeroBlock[:min(blockSize, len(data)-j)]) {
 			j = min(j+blockSize, len(data))
 		}
 		if j == i {

@@ -141,7 +141,6 @@ func (fs FileSystem) archive(ctx context.Context, t *fstree.Tree, w io.Writer) e
 	return t.WriteTar(ctx, w)
 }
 
-
 // makeFAT runs mkfs.vfat and fills the result. It gives the number of bytes that are in use.
 func (fs FileSystem) makeFAT(ctx context.Context, path string, t *fstree.Tree) (used int64, err error) {
 	argv := []string{"mkfs.vfat", "-i", strings.TrimPrefix(fs.UUID, "0x")}

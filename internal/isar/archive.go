@@ -148,13 +148,14 @@ func (a *Archives) options(d *datastore.Data) (apt.Options, map[string]string, e
 		return o, nil, err
 	}
 	if !o.Arches[0].Known() {
-		return o, nil, diag.Userf(diag.Pos{}, "DISTRO_ARCH is %q, which n3x cannot build for", o.Arches[0]).WithHint("supported: amd64, i386, arm64, armhf, riscv64; the machine's configuration sets it")
+		return o, nil, diag.Userf(d.LastSet("DISTRO_ARCH"), "DISTRO_ARCH is %q, which n3x cannot build for", o.Arches[0]).WithHint("supported: amd64, i386, arm64, armhf, riscv64; the machine's configuration sets it")
 	}
 	if len(sources) == 0 {
-		return o, nil, diag.Userf(diag.Pos{}, "DISTRO_APT_SOURCES is empty: there is nowhere to take packages from").WithHint("set it in the distro's configuration to the name of a sources list below BBPATH")
+		return o, nil, diag.Userf(d.LastSet("DISTRO_APT_SOURCES"), "DISTRO_APT_SOURCES is empty: there is nowhere to take packages from").WithHint("set it in the distro's configuration to the name of a sources list below BBPATH")
 	}
-	err = errors.Join(err, a.readSources(&o, texts, path, sources), a.readPreferences(&o, texts, path, prefs),
-		a.readKeyrings(&o, path, keys), readCredentials(&o, d, creds), readRewrites(&o, d))
+	err = errors.Join(Blame(d, "DISTRO_APT_SOURCES", a.readSources(&o, texts, path, sources)),
+		Blame(d, "DISTRO_APT_PREFERENCES", a.readPreferences(&o, texts, path, prefs)),
+		Blame(d, "DISTRO_APT_KEYRINGS", a.readKeyrings(&o, path, keys)), readCredentials(&o, d, creds), readRewrites(&o, d))
 	return o, texts, err
 }
 
@@ -233,7 +234,7 @@ func readCredentials(o *apt.Options, d *datastore.Data, hosts []string) error {
 		}
 		words := strings.Fields(v)
 		if len(words) != 2 {
-			return diag.Userf(diag.Pos{}, "ISAR_APT_CREDS_%s must be a user and a password, separated by a space; it has %d words", host, len(words))
+			return diag.Userf(d.LastSet("ISAR_APT_CREDS_"+host), "ISAR_APT_CREDS_%s must be a user and a password, separated by a space; it has %d words", host, len(words))
 		}
 		if o.Credentials == nil {
 			o.Credentials = map[string]apt.Login{}
@@ -260,7 +261,7 @@ func readRewrites(o *apt.Options, d *datastore.Data) error {
 		}
 		if strings.TrimSpace(table) != "" {
 			o.Rewrites, err = ParseRewrites("DISTRO_APT_SNAPSHOT_PREMIRROR", table, true)
-			return err
+			return Blame(d, "DISTRO_APT_SNAPSHOT_PREMIRROR", err)
 		}
 	}
 	table, err := d.Value("DISTRO_APT_PREMIRRORS")
@@ -268,6 +269,15 @@ func readRewrites(o *apt.Options, d *datastore.Data) error {
 		return err
 	}
 	o.Rewrites, err = ParseRewrites("DISTRO_APT_PREMIRRORS", table, false)
+	return Blame(d, "DISTRO_APT_PREMIRRORS", err)
+}
+
+// Blame gives an error that names no place the one where a variable was last set.
+func Blame(d *datastore.Data, variable string, err error) error {
+	var e *diag.Error
+	if errors.As(err, &e) && e.Pos.IsZero() {
+		e.Pos = d.LastSet(variable)
+	}
 	return err
 }
 
@@ -310,7 +320,7 @@ func snapshotDate(d *datastore.Data, flag string) (string, error) {
 	}
 	n, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
-		return "", diag.Userf(diag.Pos{}, "ISAR_APT_SNAPSHOT_TIMESTAMP is %q, not a number of seconds since 1970", stamp)
+		return "", diag.Userf(d.LastSet("ISAR_APT_SNAPSHOT_TIMESTAMP"), "ISAR_APT_SNAPSHOT_TIMESTAMP is %q, not a number of seconds since 1970", stamp)
 	}
 	return time.Unix(n, 0).UTC().Format("20060102T150405Z"), nil
 }

@@ -90,23 +90,6 @@ func doFetch(ctx context.Context, c *Call) error {
 	return f.Fetch(ctx, sources)
 }
 
-func doUnpack(ctx context.Context, c *Call) error {
-	f, sources, err := fetcher(c)
-	if err != nil {
-		return err
-	}
-	work, err := c.Value("WORKDIR")
-	if err != nil {
-		return err
-	}
-	for _, s := range sources {
-		if err := f.Unpack(ctx, s, work); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // doClean removes the recipe's work folder and stamps, after the functions of CLEANFUNCS.
 func doClean(ctx context.Context, c *Call) error {
 	funcs, err := c.Words("CLEANFUNCS")
@@ -255,6 +238,9 @@ func transformTemplate(_ context.Context, c *Call) error {
 		target, cut := strings.CutSuffix(path, ".tmpl")
 		if !cut {
 			target += ".out"
+		}
+		if err := remember(c, strings.TrimPrefix(target, work+"/")); err != nil {
+			return err
 		}
 		if err := os.WriteFile(target, []byte(out), info.Mode().Perm()); err != nil {
 			return err

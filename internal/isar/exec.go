@@ -2,6 +2,7 @@ package isar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -185,7 +186,12 @@ func (c *Call) shell(ctx context.Context, name string, part int, text string) er
 		return err
 	}
 	defer cleanup()
-	return cmd.Run(ctx)
+	err = cmd.Run(ctx)
+	var exit *sandbox.ExitError
+	if errors.As(err, &exit) {
+		return &diag.Error{Kind: diag.Failed, Text: name + strings.TrimPrefix(exit.Error(), exit.Name), Err: err}
+	}
+	return err
 }
 
 var word = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)

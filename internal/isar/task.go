@@ -46,6 +46,28 @@ func (e *Engine) Run(ctx context.Context, t Task) error {
 	return nil
 }
 
+// Aside lets f work with a task's variables without running the task: no folders, no root file system, and a log of its
+// own, log.<task>.aside.
+func (e *Engine) Aside(ctx context.Context, t Task, f Native) error {
+	c := &Call{Engine: e, Task: t, run: &runState{}}
+	c.Data = t.Data.Copy()
+	temp, err := c.Value("T")
+	if err != nil {
+		return err
+	}
+	log, err := createLog(filepath.Join(temp, "log."+t.Name+".aside"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	c.Log = log
+	err = f(ctx, c)
+	if err != nil {
+		fmt.Fprintf(log, "ERROR: %v\n", err)
+	}
+	return err
+}
+
 func (e *Engine) runLogged(ctx context.Context, c *Call) error {
 	unlock, err := c.openTree()
 	if err != nil {
@@ -100,16 +122,17 @@ func (c *Call) explain(err error, logPath string) error {
 	if errors.Is(err, syscall.ENOSPC) {
 		return diag.Failedf(c.Pos, "%s: the disk is full: %w", c.Name, err).WithHint("free some space (`df -h %s`) and run the same command again", filepath.Dir(logPath))
 	}
-	out := &diag.Error{Kind: diag.Failed, Pos: c.Pos, Text: fmt.Sprintf("%s of %s failed: %v", c.Name, c.Recipe, err), Err: err}
+	// The task's name comes from the run queue, and one mention of the recipe is enough.
+	out := &diag.Error{Kind: diag.Failed, Pos: c.Pos, Text: strings.ReplaceAll(err.Error(), c.Pos.String()+": ", ""), Err: err}
 	var exit *sandbox.ExitError
-	if !errors.As(err, &d) || errors.As(err, &exit) {
-		if tail := tailOf(logPath, lastLines); tail != "" {
+	if !errors.As(err, &d) || errors.As(err, &exit) && len(d.Notes) == 0 {
+		if tail := strings.TrimSuffix(tailOf(logPath, lastLines), "ERROR: "+err.Error()); strings.TrimSpace(tail) != "" {
 			out.WithNote("the log ends with\n%s", tail)
 		}
 	}
 	out.WithNote("the whole log is %s", logPath)
-	if c.Replay != nil {
-		out.WithNote("to run this task again: %s", c.Replay(c))
+	if again := c.Replay(c); again != "" {
+		out.WithNote("to run this task again: %s", again)
 	}
 	return out
 }

@@ -1,61 +1,95 @@
 package taskgraph
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/recipe"
+	"n3x/internal/diag"
 )
+
+// Options gives signatures what lies outside the metadata.
+type Options struct {
+	// FileDigest identifies a file's or folder's content, "" when it does not exist. nil leaves contents out.
+	FileDigest func(path string) (string, error)
+	// Places names folders whose path must not count, e.g. "/home/me/project/meta-x" as "LAYERDIR_x".
+	Places map[string]string
+}
 
 // Input is one thing that a signature depends on.
 type Input struct {
-	Name   string // e.g. "variable DISTRO_ARCH", "flag do_install[dirs]", "file a.patch", "task /l/a_1.bb:do_unpack"
+	Name   string // e.g. "variable DISTRO_ARCH", "flag do_install[dirs]", "file a.patch", "task a:do_unpack"
 	Digest string // of its value, hex
+}
+
+// Sign computes the signatures of all tasks from the metadata as it is now, anew when it was called before.
+func (g *Graph) Sign(o Options) error {
+	s := &signing{o: o, code: newCode(), places: newPlaces(o.Places), of: map[*recipe.Recipe]*signer{}}
+	for _, t := range g.Tasks {
+		if err := s.sign(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signing is what the signatures of one graph share.
+type signing struct {
+	o      Options
+	code   *code
+	places *places
+	of     map[*recipe.Recipe]*signer
 }
 
 // signer knows what the variables of one recipe depend on.
 type signer struct {
 	d       *datastore.Data
-	ignored map[string]bool
-	noFlags map[string]bool
-	names   map[string]bool // every variable
+	forced  *datastore.Data // d with BB_HASH_CODEPARSER_VALS; functions are read from it
+	code    *code
+	places  *places
+	ignored map[string]bool // BB_BASEHASH_IGNORE_VARS
+	noFlags map[string]bool // BB_SIGNATURE_EXCLUDE_FLAGS
+	without *regexp.Regexp  // BB_TASKHASH_IGNORE_TASKS, or nil
+	exports []string        // variables in the environment of shell functions, sorted
 	known   map[string]*entry
 }
 
-// entry is a variable as signatures see it: its text before expansion, and the variables that it leads to.
-type entry struct {
-	text  string
-	deps  []string
-	flags []Input
-}
-
-func (b *builder) signer(r *recipe.Recipe) (*signer, error) {
-	if s := b.sigs[r]; s != nil {
-		return s, nil
+func (s *signing) signer(r *recipe.Recipe) (*signer, error) {
+	if found := s.of[r]; found != nil {
+		return found, nil
 	}
-	s := &signer{d: r.Data.Copy(), names: map[string]bool{}, known: map[string]*entry{}}
+	d := r.Data.Copy()
+	n := &signer{d: d, forced: d, code: s.code, places: s.places, known: map[string]*entry{}}
 	var err error
-	if s.ignored, err = s.set("BB_BASEHASH_IGNORE_VARS"); err != nil {
+	if n.ignored, err = set(d, "BB_BASEHASH_IGNORE_VARS"); err != nil {
 		return nil, err
 	}
-	if s.noFlags, err = s.set("BB_SIGNATURE_EXCLUDE_FLAGS"); err != nil {
+	if n.noFlags, err = set(d, "BB_SIGNATURE_EXCLUDE_FLAGS"); err != nil {
 		return nil, err
 	}
-	keys := s.d.Keys()
-	for _, k := range keys {
-		s.names[k] = true
+	if err := n.ignoreTasks(); err != nil {
+		return nil, err
 	}
-	b.sigs[r] = s
-	return s, nil
+	if err := n.force(); err != nil {
+		return nil, err
+	}
+	if n.exports, err = exports(d); err != nil {
+		return nil, err
+	}
+	s.of[r] = n
+	return n, nil
 }
 
-func (s *signer) set(name string) (map[string]bool, error) {
-	words, err := s.d.Words(name)
+func set(d *datastore.Data, name string) (map[string]bool, error) {
+	words, err := d.Words(name)
 	out := make(map[string]bool, len(words))
 	for _, w := range words {
 		out[w] = true
@@ -63,41 +97,64 @@ func (s *signer) set(name string) (map[string]bool, error) {
 	return out, err
 }
 
-// sign computes a task's signature from the variables that its function leads to, the files that it names, and the
-// signatures of the tasks that it depends on.
-func (b *builder) sign(t *Task) error {
-	s, err := b.signer(t.Recipe)
-	if err != nil {
+func (s *signer) ignoreTasks() error {
+	pattern, err := s.d.Value("BB_TASKHASH_IGNORE_TASKS")
+	if err != nil || pattern == "" {
 		return err
 	}
-	excluded, err := s.flagWords(t.Name, "vardepsexclude")
-	if err != nil {
+	if s.without, err = regexp.Compile(pattern); err != nil {
+		return diag.Userf(s.d.LastSet("BB_TASKHASH_IGNORE_TASKS"), "BB_TASKHASH_IGNORE_TASKS: %w", err)
+	}
+	return nil
+}
+
+// force makes the store from which functions are read.
+func (s *signer) force() error {
+	words, err := s.d.Words("BB_HASH_CODEPARSER_VALS")
+	if err != nil || len(words) == 0 {
 		return err
 	}
-	seen := map[string]bool{t.Name: true}
-	queue := []string{t.Name}
-	for i := 0; i < len(queue); i++ {
-		e, err := s.entry(queue[i])
-		if err != nil {
+	s.forced = s.d.Copy()
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		if !ok {
+			return diag.Userf(s.d.LastSet("BB_HASH_CODEPARSER_VALS"), "BB_HASH_CODEPARSER_VALS has %q, which is not NAME=value", w)
+		}
+		if err := s.forced.SetVar(name, value); err != nil {
 			return err
 		}
-		for _, dep := range e.deps {
-			if !seen[dep] && !s.ignored[dep] && !slices.Contains(excluded, dep) {
-				seen[dep] = true
-				queue = append(queue, dep)
-			}
-		}
 	}
-	slices.Sort(queue)
-	for _, name := range queue {
-		e := s.known[name]
-		t.Inputs = append(t.Inputs, Input{"variable " + name, digest(e.text)})
-		t.Inputs = append(t.Inputs, e.flags...)
-	}
-	if err := b.fileInputs(t, s); err != nil {
+	return nil
+}
+
+// sign computes a task's signature from the variables that its function leads to, the files that it names, and the
+// signatures of the tasks that it depends on.
+func (s *signing) sign(t *Task) error {
+	n, err := s.signer(t.Recipe)
+	if err != nil {
 		return err
 	}
+	names, err := n.closure(t.Name)
+	if err != nil {
+		return err
+	}
+	t.Inputs = make([]Input, 0, len(names)+len(t.DependsOn))
+	for _, name := range names {
+		kind := "variable "
+		if strings.HasSuffix(name, "]") {
+			kind = "flag "
+		}
+		t.Inputs = append(t.Inputs, Input{kind + name, n.known[name].digest})
+	}
+	files, err := s.files(t, n)
+	if err != nil {
+		return err
+	}
+	t.Inputs = append(t.Inputs, files...)
 	for _, d := range t.DependsOn {
+		if n.without != nil && !n.without.MatchString(t.Recipe.PN) && n.without.MatchString(d.Recipe.PN) {
+			continue
+		}
 		t.Inputs = append(t.Inputs, Input{"task " + d.Recipe.PN + ":" + d.Name, d.Signature})
 	}
 	h := sha256.New()
@@ -108,28 +165,51 @@ func (b *builder) sign(t *Task) error {
 	return nil
 }
 
-// fileInputs adds the files of [file-checksums] = "path:True ...".
-func (b *builder) fileInputs(t *Task, s *signer) error {
-	if b.o.FileDigest == nil {
-		return nil
-	}
-	words, err := s.flagWords(t.Name, "file-checksums")
-	if err != nil {
-		return err
-	}
-	for _, w := range words {
-		path := w
-		if i := strings.LastIndex(w, ":"); i > 0 {
-			path = w[:i]
-		}
-		sum, err := b.o.FileDigest(path)
+// closure are the variables that name leads to, itself included, sorted.
+func (s *signer) closure(name string) ([]string, error) {
+	seen := map[string]bool{name: true}
+	queue := []string{name}
+	for i := 0; i < len(queue); i++ {
+		e, err := s.entry(queue[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
-		// Named by the last part only: where a checkout lies does not count.
-		t.Inputs = append(t.Inputs, Input{"file " + path[strings.LastIndex(path, "/")+1:], sum})
+		for _, dep := range e.deps {
+			if !seen[dep] {
+				seen[dep] = true
+				queue = append(queue, dep)
+			}
+		}
 	}
-	return nil
+	slices.Sort(queue)
+	return queue, nil
+}
+
+// files are those of [file-checksums] = "path:True ...", under the last part of their names: where they lie does not count.
+func (s *signing) files(t *Task, n *signer) ([]Input, error) {
+	if s.o.FileDigest == nil {
+		return nil, nil
+	}
+	v, _, err := n.d.VarFlag(t.Name, "file-checksums", true)
+	if err != nil {
+		return nil, err
+	}
+	var out []Input
+	for _, w := range strings.FieldsFunc(v, datastore.IsSpace) {
+		file := w
+		if i := strings.LastIndexByte(w, ':'); i > 0 {
+			file = w[:i]
+		}
+		sum, err := s.o.FileDigest(file)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Input{"file " + path.Base(file), sum})
+	}
+	slices.SortFunc(out, func(a, b Input) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Digest, b.Digest))
+	})
+	return out, nil
 }
 
 func digest(text string) string {
@@ -137,133 +217,56 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (s *signer) flagWords(name, flag string) ([]string, error) {
-	v, _, err := s.d.VarFlag(name, flag, true)
-	return strings.Fields(v), err
+// places takes paths out of values, so that these are the same wherever a build lies.
+type places struct {
+	paths []string // longest first
+	names map[string]string
 }
 
-// entry is what a signature says of a variable; computed once for each recipe.
-func (s *signer) entry(name string) (*entry, error) {
-	if e := s.known[name]; e != nil {
-		return e, nil
+func newPlaces(names map[string]string) *places {
+	p := &places{names: map[string]string{}}
+	for dir, name := range names {
+		if dir = strings.TrimRight(dir, "/"); len(dir) > 1 {
+			p.names[dir] = "${" + name + "}"
+		}
 	}
-	e := &entry{}
-	s.known[name] = e
-	flags, err := s.d.VarFlags(name)
-	if err != nil {
-		return nil, err
-	}
-	if v, fixed := flags["vardepvalue"]; fixed {
-		e.text, err = s.d.Expand(v)
-		return e, err
-	}
-	text, _, err := s.d.Var(name, false)
-	if err != nil {
-		return nil, err
-	}
-	e.text = text
-	found := map[string]bool{}
-	if err := s.scan(name, text, flags, found); err != nil {
-		return nil, err
-	}
-	if err := s.scanFlags(name, flags, e, found); err != nil {
-		return nil, err
-	}
-	more, err := s.flagWords(name, "vardeps")
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range more {
-		found[w] = true
-	}
-	less, err := s.flagWords(name, "vardepsexclude")
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range less {
-		delete(found, w)
-	}
-	delete(found, name)
-	for dep := range found {
-		e.deps = append(e.deps, dep)
-	}
-	slices.Sort(e.deps)
-	return e, nil
+	p.paths = slices.SortedFunc(maps.Keys(p.names), func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return p
 }
 
-// scanFlags adds a task's own flags, such as [dirs] and [network]: they change what is done.
-func (s *signer) scanFlags(name string, flags map[string]string, e *entry, found map[string]bool) error {
-	if _, isFunc := flags["func"]; !isFunc {
-		return nil
+// replace names the places in text, where they are whole path elements.
+func (p *places) replace(text string) string {
+	if !strings.Contains(text, "/") {
+		return text
 	}
-	var names []string
-	for f := range flags {
-		if !s.noFlags[f] && !strings.HasPrefix(f, "_") && f != "func" {
-			names = append(names, f)
-		}
-	}
-	slices.Sort(names)
-	for _, f := range names {
-		e.flags = append(e.flags, Input{"flag " + name + "[" + f + "]", digest(flags[f])})
-		trace, err := s.d.Trace(flags[f], name+"["+f+"]")
-		if err != nil {
-			return err
-		}
-		for _, r := range trace.References {
-			found[r] = true
-		}
-	}
-	return nil
-}
-
-var (
-	pythonReads = regexp.MustCompile(`(?:getVar|getVarFlag|contains|contains_any|filter|contains_any|isar_multiarch_packages|deb_list_beautify)\(\s*["']([^"'$]+)["']`)
-	word        = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
-)
-
-// scan finds what a text refers to: ${...}, what its inline Python reads, and, in a function, the functions that it calls.
-func (s *signer) scan(name, text string, flags map[string]string, found map[string]bool) error {
-	_, isFunc := flags["func"]
-	_, isPython := flags["python"]
-	if isPython {
-		s.scanPython(text, found)
-		return nil
-	}
-	trace, err := s.d.Trace(text, name)
-	if err != nil {
-		return err
-	}
-	for _, r := range trace.References {
-		found[r] = true
-	}
-	for _, p := range trace.Python {
-		s.scanPython(p, found)
-	}
-	if !isFunc {
-		return nil
-	}
-	for _, w := range word.FindAllString(trace.Text, -1) {
-		if !s.names[w] || found[w] {
+	for _, dir := range p.paths {
+		if !strings.Contains(text, dir) {
 			continue
 		}
-		if _, called, err := s.d.VarFlag(w, "func", false); err != nil {
-			return err
-		} else if called {
-			found[w] = true
+		var out strings.Builder
+		for {
+			i := strings.Index(text, dir)
+			if i < 0 {
+				break
+			}
+			end := i + len(dir)
+			out.WriteString(text[:i])
+			if i > 0 && pathByte(text[i-1]) || end < len(text) && text[end] != '/' && pathByte(text[end]) {
+				out.WriteString(dir)
+			} else {
+				out.WriteString(p.names[dir])
+			}
+			text = text[end:]
 		}
+		text = out.String() + text
 	}
-	return nil
+	return text
 }
 
-func (s *signer) scanPython(code string, found map[string]bool) {
-	for _, m := range pythonReads.FindAllStringSubmatch(code, -1) {
-		found[m[1]] = true
+func pathByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c >= 0x80:
+		return true
 	}
-	for _, w := range word.FindAllString(code, -1) {
-		if s.names[w] {
-			if _, called, err := s.d.VarFlag(w, "func", false); err == nil && called {
-				found[w] = true
-			}
-		}
-	}
+	return strings.IndexByte("/._-+~", c) >= 0
 }

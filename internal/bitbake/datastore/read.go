@@ -83,6 +83,15 @@ func (d *Data) read(name string, m mode) (content, error) {
 	return c, nil
 }
 
+// Removes are the active :remove values, unexpanded, that take a word out of the variable's value.
+func (d *Data) Removes(name string) ([]string, error) {
+	if v := d.find(name); v == nil || len(v.removes)+len(v.overridden) == 0 {
+		return nil, nil
+	}
+	c, err := d.read(name, mode{expand: true})
+	return slices.Clone(c.removes), err
+}
+
 // filter passes an expanded value through the filter of its variable.
 func (d *Data) filter(name, value string) (string, error) {
 	base, _, _ := strings.Cut(name, ":")

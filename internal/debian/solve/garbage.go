@@ -177,25 +177,19 @@ func (s *state) stillNeeded(p int32) bool {
 	if v == 0 {
 		return false
 	}
-	if s.neededAs(p, p, v) {
+	if s.neededAs(p, p, s.version(v)) {
 		return true
 	}
 	for r := s.vers[v].provides; r != 0; r = s.prvs[r].nextOfOwner {
-		if s.neededAs(p, s.prvs[r].target, v) {
+		if s.neededAs(p, s.prvs[r].target, s.prvs[r].version) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *state) neededAs(p, name, v int32) bool {
-	as := s.version(v)
-	for r := s.vers[v].provides; name != p && r != 0; r = s.prvs[r].nextOfOwner {
-		if s.prvs[r].target == name {
-			as = s.prvs[r].version
-			break
-		}
-	}
+// neededAs is stillNeeded for the dependencies on one name that p has, in the version it has under that name.
+func (s *state) neededAs(p, name int32, as debian.Version) bool {
 	for d := s.pkgs[name].revDeps; d != 0; d = s.deps[d].nextRev {
 		dep := &s.deps[d]
 		if dep.kind.negative() || !s.important(dep) || dep.version != "" && !dep.holds(as) {

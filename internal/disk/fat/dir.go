@@ -138,34 +138,42 @@ func (d *dir) encode(parent *dir) ([]byte, error) {
 func dotEntry(name string, cluster uint32, mtime int64) []byte {
 	var short [11]byte
 	copy(short[:], name+strings.Repeat(" ", 11-len(name)))
-	return shortEntry(short, attrDirectory, 0, cluster, 0, mtime)
+	return record{name: short, attr: attrDirectory, cluster: cluster, mtime: mtime}.encode()
 }
 
 func (c *entry) encode() []byte {
-	out := c.longEntries()
-	if c.dir != nil {
-		return append(out, shortEntry(c.short, attrDirectory, c.bits, c.cluster, 0, c.node.MTime)...)
+	r := record{name: c.short, attr: attrDirectory, bits: c.bits, cluster: c.cluster, mtime: c.node.MTime}
+	if c.dir == nil {
+		r.attr, r.size = attrArchive, uint32(c.node.Size)
 	}
-	return append(out, shortEntry(c.short, attrArchive, c.bits, c.cluster, uint32(c.node.Size), c.node.MTime)...)
+	return append(c.longEntries(), r.encode()...)
 }
 
-func shortEntry(name [11]byte, attr, bits byte, cluster, size uint32, mtime int64) []byte {
+// record is the entry of a short name (fatgen103, "FAT Directory Structure").
+type record struct {
+	name          [11]byte
+	attr, bits    byte
+	cluster, size uint32
+	mtime         int64
+}
+
+func (r record) encode() []byte {
 	e := make([]byte, entrySize)
 	le := binary.LittleEndian
-	copy(e, name[:])
+	copy(e, r.name[:])
 	if e[0] == 0xe5 {
 		e[0] = 0x05
 	}
-	date, clock := dosTime(mtime)
-	e[11], e[12] = attr, bits
+	date, clock := dosTime(r.mtime)
+	e[11], e[12] = r.attr, r.bits
 	le.PutUint16(e[14:], clock)
 	le.PutUint16(e[16:], date)
 	le.PutUint16(e[18:], date)
-	le.PutUint16(e[20:], uint16(cluster>>16))
+	le.PutUint16(e[20:], uint16(r.cluster>>16))
 	le.PutUint16(e[22:], clock)
 	le.PutUint16(e[24:], date)
-	le.PutUint16(e[26:], uint16(cluster))
-	le.PutUint32(e[28:], size)
+	le.PutUint16(e[26:], uint16(r.cluster))
+	le.PutUint32(e[28:], r.size)
 	return e
 }
 

@@ -70,6 +70,48 @@ func (r *Room) install(ctx context.Context, c *isar.Call) error {
 	return nil
 }
 
+// Ahead makes the shared layers of Debian packages and locales that do_rootfs_install will most probably want: those for
+// ROOTFS_PACKAGES without the packages of this build, which need not exist yet.
+func (r *Room) Ahead(ctx context.Context, c *isar.Call) error {
+	configure, err := c.Words("ROOTFS_CONFIGURE_COMMAND")
+	if err != nil {
+		return err
+	}
+	if late, err := r.deferrable(c, configure); err != nil || !late {
+		return err
+	}
+	ar, err := r.Archives.Open(ctx, c.Data, c.Progress)
+	if err != nil {
+		return err
+	}
+	words, err := c.Words("ROOTFS_PACKAGES")
+	if err != nil {
+		return err
+	}
+	known := slices.DeleteFunc(words, func(w string) bool {
+		name, _, _ := strings.Cut(w, "=")
+		return len(ar.State.Named(name, ar.Arches[0])) == 0
+	})
+	if err := c.Data.SetVar("ROOTFS_PACKAGES", strings.Join(known, " ")); err != nil {
+		return err
+	}
+	s, err := r.choose(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, _, err = r.debianLayers(ctx, c, s, s.all)
+	return err
+}
+
+// debianLayers finds or makes the shared layers of packages and of the locales on top of them.
+func (r *Room) debianLayers(ctx context.Context, c *isar.Call, s *selection, packages []*debian.Package) (string, []isar.Layer, error) {
+	key, layer, err := r.shared(ctx, c, s, "", nil, packages)
+	if err != nil {
+		return "", nil, err
+	}
+	return r.localeLayer(ctx, c, key, []isar.Layer{layer})
+}
+
 // deferrable reports whether all functions may run after the packages.
 func (r *Room) deferrable(c *isar.Call, functions []string) (bool, error) {
 	for _, f := range functions {
@@ -224,16 +266,13 @@ func (r *Room) pkgsInstall(ctx context.Context, c *isar.Call) error {
 		}
 	} else {
 		debianOnly, rest := s.split()
-		key, layer, err := r.shared(ctx, c, s, "", nil, debianOnly)
-		if err != nil {
-			return err
-		}
-		layers = []isar.Layer{layer}
-		if key, layers, err = r.localeLayer(ctx, c, key, layers); err != nil {
+		var key string
+		if key, layers, err = r.debianLayers(ctx, c, s, debianOnly); err != nil {
 			return err
 		}
 		if len(rest) > 0 {
-			if _, layer, err = r.shared(ctx, c, s, key, layers, rest); err != nil {
+			_, layer, err := r.shared(ctx, c, s, key, layers, rest)
+			if err != nil {
 				return err
 			}
 			layers = append(layers, layer)

@@ -16,7 +16,7 @@ func (p *parser) paren() node {
 	}
 	switch {
 	case p.accept(":"):
-		return p.closed(start)
+		return grouped(p.closed(start))
 	case p.accept("#"):
 		for p.more() && p.peek() != ')' {
 			p.i++
@@ -56,6 +56,14 @@ func (p *parser) closed(start int) node {
 	p.flags = flags
 	if !p.accept(")") {
 		p.fail("missing ), unterminated subpattern at position %d", start)
+	}
+	return n
+}
+
+// grouped hides an anchor: in parentheses it may be repeated.
+func grouped(n node) node {
+	if _, isAssert := n.(assert); isAssert {
+		return seq{n}
 	}
 	return n
 }
@@ -155,6 +163,9 @@ func (p *parser) conditional(start int) node {
 			p.refuse("a condition on a later group")
 		}
 	}
+	if p.open[n] {
+		p.refuse("a condition on an open group")
+	}
 	yes, no := p.sequence(), node(empty{})
 	if p.accept("|") {
 		no = p.sequence()
@@ -185,7 +196,7 @@ func (p *parser) scoped(start int) node {
 		case c == ':':
 			n := p.closed(start)
 			p.flags = outer
-			return n
+			return grouped(n)
 		case c == ')':
 			p.fail("global flags not at the start of the expression at position %d", start)
 		case c == 'L':

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"n3x/internal/diag"
+	"n3x/internal/kas"
+)
+
+// checkLayers refuses a layer that is not there, at the place of the kas file that names it.
+func checkLayers(p *kas.Project) error {
+	for _, r := range p.Repos {
+		for _, l := range r.Layers {
+			if r.Provided || l.Provided || isDir(l.Path) {
+				continue
+			}
+			pos := r.Pos
+			for _, e := range p.Config.Lookup("repos").Lookup(r.ID).Lookup("layers").Map().Entries() {
+				if e.Key == l.Name {
+					pos = e.KeyPos
+				}
+			}
+			if !isDir(r.Path) {
+				return diag.Userf(r.Pos, "repository %q: folder %s does not exist", r.ID, r.Path).
+					WithHint("correct path: (it starts at %s), or give the repository a url:", p.WorkDir)
+			}
+			return diag.Userf(pos, "repository %q has no layer %q", r.ID, l.Name).WithNote("%s does not exist", l.Path).
+				WithHint("name a folder of the repository that holds conf/layer.conf")
+		}
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// relocate replaces a place in a generated conf file by the one in the kas file that its text came from.
+func relocate(p *kas.Project, err error) error {
+	var e *diag.Error
+	if p == nil || !errors.As(err, &e) {
+		return err
+	}
+	for _, f := range []struct{ file, text, key string }{
+		{"local.conf", p.LocalConf, "local_conf_header"}, {"bblayers.conf", p.BBLayersConf, "bblayers_conf_header"},
+	} {
+		if e.Pos.File == filepath.Join(p.BuildDir, "conf", f.file) {
+			if pos := origin(p, f.text, f.key, e.Pos.Line); !pos.IsZero() {
+				e.Pos = pos
+			}
+		}
+	}
+	return err
+}
+
+// origin is the place in the kas files of one line of a generated file, the zero Pos for what n3x writes itself. The
+// entries of the header key come first, sorted by key, each below a comment that names it.
+func origin(p *kas.Project, text, key string, line int) diag.Pos {
+	lines := strings.Split(text, "\n")
+	if line < 1 || line > len(lines) {
+		return diag.Pos{}
+	}
+	for variable, k := range map[string]string{"MACHINE ": "machine", "DISTRO ": "distro", "BBMULTICONFIG ": "target"} {
+		if n := p.Config.Lookup(k); n != nil && line > headerEnd(p, key) && strings.HasPrefix(lines[line-1], variable) {
+			return n.Pos
+		}
+	}
+	at := 0 // lines before the entry's text
+	for _, e := range sortedEntries(p, key) {
+		at++
+		body, _ := e.Node.Text()
+		n := strings.Count(body, "\n") + 1
+		if line > at && line <= at+n {
+			return lineOf(p, e.Node.Pos, line-at, lines[line-1])
+		}
+		at += n
+	}
+	return diag.Pos{}
+}
+
+// headerEnd counts the lines that the entries of a header key make.
+func headerEnd(p *kas.Project, key string) int {
+	n := 0
+	for _, e := range sortedEntries(p, key) {
+		body, _ := e.Node.Text()
+		n += strings.Count(body, "\n") + 2
+	}
+	return n
+}
+
+func sortedEntries(p *kas.Project, key string) []kas.Entry {
+	entries := slices.Clone(p.Config.Lookup(key).Map().Entries())
+	slices.SortFunc(entries, func(a, b kas.Entry) int { return cmp.Compare(a.Key, b.Key) })
+	return entries
+}
+
+// lineOf is the n-th line of a block scalar that begins at pos, when the file really has that text there, else pos.
+func lineOf(p *kas.Project, pos diag.Pos, n int, text string) diag.Pos {
+	name := pos.File
+	for _, f := range p.Files {
+		if f.Path == name || strings.HasSuffix(f.Path, "/"+name) {
+			name = f.Path
+		}
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return pos
+	}
+	lines := strings.Split(string(data), "\n")
+	if at := pos.Line + n; at <= len(lines) && strings.TrimSpace(lines[at-1]) == strings.TrimSpace(text) {
+		return diag.Pos{File: pos.File, Line: at}
+	}
+	return pos
+}
