@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"n3x/internal/cli"
 	"n3x/internal/sandbox"
@@ -11,5 +13,9 @@ import (
 
 func main() {
 	sandbox.Main()
-	os.Exit(cli.Main(context.Background(), append([]string{"kas-build"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
+	args := slices.Clone(os.Args)
+	if filepath.Base(args[0]) != "bitbake" { // --cmd puts a link of that name to this program into PATH
+		args[0] = "kas-build"
+	}
+	os.Exit(cli.Main(context.Background(), args, os.Stdin, os.Stdout, os.Stderr))
 }

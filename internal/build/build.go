@@ -8,7 +8,6 @@ package build
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -272,14 +271,14 @@ func (s *session) wire() error {
 			natives[name] = f
 		}
 	}
-	s.engine = &isar.Engine{Natives: natives, Python: python{s.world}, Tools: recorded, Replay: s.replay}
+	s.engine = &isar.Engine{Natives: natives, Python: python{s.world}, Tools: recorded}
+	if s.o.Replay != nil {
+		s.engine.Replay = s.replay
+	}
 	return nil
 }
 
 func (s *session) replay(c *isar.Call) string {
-	if s.o.Replay == nil {
-		return ""
-	}
 	target := c.Recipe
 	if mc, err := c.Value("BB_CURRENT_MC"); err == nil && s.world.Base(mc) != nil && mc != "" {
 		target = "mc:" + mc + ":" + target

@@ -11,7 +11,11 @@ import (
 	"path/filepath"
 )
 
-// fileDigest identifies the content of a file, or of everything below a folder: names, modes and bytes, not times.
+// unversioned are the folders that version control keeps beside the sources (BitBake's BB_SIGNATURE_LOCAL_DIRS_EXCLUDE).
+var unversioned = map[string]bool{"CVS": true, ".bzr": true, ".git": true, ".hg": true, ".osc": true, ".p4": true, ".repo": true, ".svn": true}
+
+// fileDigest identifies the content of a file, or of everything below a folder: names, bytes, and what can be executed;
+// not times, and not what depends on the umask of whoever made the files.
 func fileDigest(path string) (string, error) {
 	h := sha256.New()
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
@@ -22,11 +26,14 @@ func fileDigest(path string) (string, error) {
 		if err != nil {
 			return err
 		}
+		if d.IsDir() && unversioned[d.Name()] && p != path {
+			return fs.SkipDir
+		}
 		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(h, "%s %o\n", rel, info.Mode()&(fs.ModeType|0o111))
+		fmt.Fprintf(h, "%q %v %t\n", rel, info.Mode().Type(), info.Mode().IsRegular() && info.Mode()&0o100 != 0)
 		switch {
 		case d.Type()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(p)

@@ -14,6 +14,7 @@ import (
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/fetch"
+	"n3x/internal/host"
 	"n3x/internal/kas"
 	"n3x/internal/sandbox"
 )
@@ -162,6 +163,13 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 		return p, err
 	}
 	if err := checkLayers(p); err != nil {
+		return nil, err
+	}
+	warnings, err := host.Host{}.Preflight(ctx, host.Needs{Dirs: []string{p.BuildDir}})
+	for _, w := range warnings {
+		fmt.Fprintf(a.stderr, "%s: warning: %s\n", a.name, w)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if p.BuildSystem == "openembedded" {

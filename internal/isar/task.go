@@ -131,8 +131,8 @@ func (c *Call) explain(err error, logPath string) error {
 		}
 	}
 	out.WithNote("the whole log is %s", logPath)
-	if again := c.Replay(c); again != "" {
-		out.WithNote("to run this task again: %s", again)
+	if c.Replay != nil {
+		out.WithNote("to run this task again: %s", c.Replay(c))
 	}
 	return out
 }

@@ -82,7 +82,11 @@ func (s *shell) list(end string) {
 				s.at = start
 				return
 			}
-			s.took(&cmd, s.text[start:s.at])
+			word := s.text[start:s.at]
+			if s.at < len(s.text) && strings.IndexByte("<>", s.text[s.at]) >= 0 && strings.Trim(word, "0123456789") == "" {
+				continue // the number of what is redirected
+			}
+			s.took(&cmd, word)
 		}
 	}
 }
@@ -132,7 +136,7 @@ func (s *shell) inside(text string) {
 func (s *shell) took(cmd *command, word string) {
 	switch {
 	case cmd.eval != nil:
-		cmd.eval = append(cmd.eval, unquoted(word))
+		cmd.eval = append(cmd.eval, word)
 		return
 	case cmd.named:
 		return

@@ -38,7 +38,7 @@ const (
 	maxCached   = 20_000 // programs; then the cache starts anew
 	maxCachable = 64 << 10
 	maxSource   = 4 << 20
-	maxSteps    = 50_000_000
+	maxSteps    = 20_000_000
 )
 
 // New makes an interpreter for the world that opts describes.

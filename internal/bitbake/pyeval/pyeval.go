@@ -125,5 +125,5 @@ type Options struct {
 	Log      func(level, text string) // bb.note ("note"), bb.plain, bb.warn, bb.error, bb.debug, bb.fatal; nil = dropped
 	Funcs    map[string]Func          // dotted name to implementation; wins over the built-in one
 	Fallback Fallback                 // nil = [Unsupported] errors are final
-	MaxSteps uint64                   // of one evaluation; 0 = 50 million
+	MaxSteps uint64                   // of one evaluation; 0 = 20 million
 }

@@ -59,6 +59,21 @@ func (r *run) tick(n uint64) error {
 	return nil
 }
 
+// pay counts the size of a large value as work.
+func (r *run) pay(v starlark.Value) error {
+	switch v := v.(type) {
+	case starlark.String:
+		if len(v) > 1024 {
+			return r.tick(uint64(len(v)) / 64)
+		}
+	case *starlark.List:
+		if v.Len() > 1024 {
+			return r.tick(uint64(v.Len()) / 8)
+		}
+	}
+	return nil
+}
+
 // invoke initialises a program and calls the function that it defines.
 func (r *run) invoke(p *program, name string, kw []starlark.Tuple, pos ...starlark.Value) (starlark.Value, error) {
 	fn, err := r.load(p, name)

@@ -213,10 +213,16 @@ func typeName(v starlark.Value) string {
 	return v.Type() // bool, int, float, list, tuple, dict, set and those above
 }
 
-// builtin makes a function of this package a value.
+// builtin makes a function of this package a value. What it returns is paid for by its size, so
+// that the step limit bounds memory as well.
 func builtin(name string, fn func(r *run, a args) (starlark.Value, error)) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(th *starlark.Thread, _ *starlark.Builtin, pos starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
-		return fn(running(th), args{name, pos, kw})
+		r := running(th)
+		v, err := fn(r, args{name, pos, kw})
+		if err != nil {
+			return nil, err
+		}
+		return v, r.pay(v)
 	})
 }
 

@@ -218,6 +218,22 @@ func TestSyntheticAnswers(t *testing.T) {
 	}
 }
 
+// TestSyntheticRealApt asks a real apt about made-up universes that are not in the recorded corpus.
+func TestSyntheticRealApt(t *testing.T) {
+	tree := realApt(t)
+	for seed := 100_000; seed < 100_040; seed++ {
+		w := syntheticQuestions(seed)
+		u := NewUniverse(w.request)
+		for i, want := range askApt(t, tree, w) {
+			words := w.questions[i].words
+			plan, err := u.Solve(words...)
+			if mine := sorted(describe(plan, err)); mine != want {
+				t.Errorf("seed %d request %d %v: n3x:\n%s\napt:\n%s", seed, i, words, mine, want)
+			}
+		}
+	}
+}
+
 func recordSynthetic(t *testing.T) {
 	tree := realApt(t)
 	var b strings.Builder
@@ -228,17 +244,21 @@ func recordSynthetic(t *testing.T) {
 		}
 	}
 	for _, seed := range seeds {
-		w := world{}
-		var requests [][]string
-		w.request, requests = syntheticWorld(seed)
-		for _, words := range requests {
-			w.questions = append(w.questions, question{words: words})
-		}
+		w := syntheticQuestions(seed)
 		for i, answer := range askApt(t, tree, w) {
 			fmt.Fprintf(&b, "%d %d\n%s\n\n", seed, i, strings.TrimSpace(answer))
 		}
 	}
 	compress(t, "synthetic-answers", []byte(b.String()))
+}
+
+func syntheticQuestions(seed int) world {
+	r, requests := syntheticWorld(seed)
+	w := world{name: fmt.Sprint("synthetic", seed), request: r}
+	for _, words := range requests {
+		w.questions = append(w.questions, question{words: words})
+	}
+	return w
 }
 
 // searchedSeed reports whether a world has a request that only the backtracking solver can meet.
@@ -378,4 +398,21 @@ func decompress(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func BenchmarkUniverse(b *testing.B) {
+	r := corpusWorlds(b)[0].request
+	b.ReportMetric(float64(len(r.Packages)), "packages")
+	for b.Loop() {
+		NewUniverse(r)
+	}
+}
+
+func BenchmarkSolve(b *testing.B) {
+	u := NewUniverse(corpusWorlds(b)[0].request)
+	for b.Loop() {
+		if _, err := u.Solve("linux-image-amd64", "systemd-sysv", "curl", "openssh-server"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

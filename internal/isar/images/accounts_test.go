@@ -64,22 +64,3 @@ func TestGroupStep(t *testing.T) {
 		}
 	}
 }
-
-func TestLocaleNames(t *testing.T) {
-	t.Parallel()
-	list := localeList(`de_DE.UTF-8 UTF-8\n   en_US ISO-8859-1\n en_US.UTF-8   UTF-8\n`)
-	if d := cmp.Diff([]string{"de_DE.UTF-8 UTF-8", "en_US ISO-8859-1", "en_US.UTF-8 UTF-8"}, list); d != "" {
-		t.Error(d)
-	}
-	kept := keptLocales(list)
-	for name, want := range map[string]bool{"de": true, "de_DE": true, "en_US.UTF-8": true, "en": true, "fr": false, "en_GB": false} {
-		if kept[name] != want {
-			t.Errorf("%s kept: %v", name, kept[name])
-		}
-	}
-	for name, want := range map[string]bool{"de": true, "sr@latin": true, "zh_CN": true, "man8": false, "man3pm": false, "ast": true} {
-		if isLanguage("/usr/share/man", name) != want {
-			t.Errorf("%s is a language: %v", name, !want)
-		}
-	}
-}

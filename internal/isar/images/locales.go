@@ -2,8 +2,11 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +18,7 @@ import (
 // other languages.
 //
 // ISAR installs the package localepurge for the last part and removes it again; here it is done directly, with the
-// same result.
+// same result. The function may run twice on a tree, the second time after further packages.
 func locales(ctx context.Context, c *isar.Call) error {
 	t, err := tree(c)
 	if err != nil {
@@ -26,7 +29,7 @@ func locales(ctx context.Context, c *isar.Call) error {
 		return err
 	}
 	wanted := localeList(v[0])
-	if exists(t, "/usr/sbin/locale-gen") {
+	if exists(t, "/usr/sbin/locale-gen") && !configured(t, wanted, v[1]) {
 		if err := configureLocales(ctx, c, t, wanted, v[1]); err != nil {
 			return err
 		}
@@ -58,6 +61,26 @@ func keptLocales(wanted []string) map[string]bool {
 	return kept
 }
 
+// configured reports whether the tree has just these locales already.
+func configured(t *isar.Tree, wanted []string, def string) bool {
+	if !exists(t, "/usr/lib/locale/locale-archive") {
+		return false
+	}
+	list, err := readFile(t, "/etc/locale.gen")
+	if err != nil {
+		return false
+	}
+	var active []string
+	for line := range strings.Lines(list) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" && !strings.HasPrefix(line, "#") {
+			active = append(active, line)
+		}
+	}
+	slices.Sort(active)
+	set, err := readFile(t, "/etc/default/locale")
+	return err == nil && set == "LANG="+def+"\n" && slices.Equal(active, wanted)
+}
+
 func configureLocales(ctx context.Context, c *isar.Call, t *isar.Tree, wanted []string, def string) error {
 	old, err := readFile(t, "/etc/locale.gen")
 	if err != nil {
@@ -82,31 +105,49 @@ func configureLocales(ctx context.Context, c *isar.Call, t *isar.Tree, wanted []
 	return chroot(ctx, c, "dpkg-reconfigure", "-f", "noninteractive", "locales")
 }
 
-// purgeLocales removes what is below the folders that hold one folder for each language, except for the languages in
-// kept. Entries that are no language (a file, or a name that no locale has) stay.
+// languageDirs are the folders that hold one folder for each language. In those of manual pages only the sections are
+// looked into.
+var languageDirs = []string{"locale", "man", "gnome/help/*", "doc/kde/HTML", "cups/templates", "cups/locale", "cups/doc-root",
+	"calendar", "help", "vim/vim*/lang"}
+
+// languageFiles are the names of files for one language: which, what comes before the language in them, what after it.
+var languageFiles = [][3]string{
+	{"omf/*/*.omf", "-", ".omf"},
+	{"tcltk/t*/msgs/*.msg", "", ".msg"},
+	{"aptitude/aptitude-defaults.*", "aptitude-defaults.", ""},
+	{"aptitude/README.*", "README.", ""},
+	{"aptitude/*help-*", "help-", ".txt"},
+}
+
+// purgeLocales removes the files of all languages but those in kept, as localepurge(8) does: what is a language tell the
+// folders of message catalogues and of translated manual pages. Their folders stay, since they belong to packages.
 func purgeLocales(t *isar.Tree, kept map[string]bool) error {
-	for _, dir := range []string{"/usr/share/locale", "/usr/share/man", "/usr/share/gnome/help", "/usr/share/omf", "/usr/share/cups/templates"} {
-		path, err := inside(t, dir)
+	share, err := inside(t, "/usr/share")
+	if err != nil {
+		return err
+	}
+	unwanted, err := languages(share)
+	if err != nil {
+		return err
+	}
+	for k := range kept {
+		delete(unwanted, k)
+	}
+	delete(unwanted, "C")
+	return errors.Join(purgeDirs(share, unwanted), purgeFiles(share, unwanted))
+}
+
+func purgeDirs(share string, unwanted map[string]bool) error {
+	for _, pattern := range languageDirs {
+		dirs, err := filepath.Glob(filepath.Join(share, pattern, "*"))
 		if err != nil {
 			return err
 		}
-		entries, err := os.ReadDir(path)
-		if os.IsNotExist(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if !e.IsDir() || !isLanguage(dir, e.Name()) || kept[e.Name()] {
+		for _, dir := range dirs {
+			if !unwanted[filepath.Base(dir)] {
 				continue
 			}
-			if dir == "/usr/share/locale" {
-				err = removeMessages(filepath.Join(path, e.Name()))
-			} else {
-				err = os.RemoveAll(filepath.Join(path, e.Name()))
-			}
-			if err != nil {
+			if err := purgeBelow(dir, pattern == "man"); err != nil {
 				return err
 			}
 		}
@@ -114,35 +155,61 @@ func purgeLocales(t *isar.Tree, kept map[string]bool) error {
 	return nil
 }
 
-// removeMessages removes the message catalogues of one language; the folder goes too when nothing else is in it.
-func removeMessages(dir string) error {
-	if err := os.RemoveAll(filepath.Join(dir, "LC_MESSAGES")); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "LC_") {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+func purgeFiles(share string, unwanted map[string]bool) error {
+	for _, l := range languageFiles {
+		files, err := filepath.Glob(filepath.Join(share, l[0]))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			language := filepath.Base(f)
+			if l[1] != "" {
+				language = language[strings.LastIndex(language, l[1])+len(l[1]):]
+			}
+			if !unwanted[strings.TrimSuffix(language, l[2])] {
+				continue
+			}
+			if err := os.Remove(f); err != nil {
 				return err
 			}
 		}
 	}
-	if entries, err = os.ReadDir(dir); err != nil || len(entries) > 0 {
-		return err
-	}
-	return os.Remove(dir)
+	return nil
 }
 
-// isLanguage tells a language's folder from a section of manual pages and the like.
-func isLanguage(dir, name string) bool {
-	if dir == "/usr/share/man" && len(name) > 3 && strings.HasPrefix(name, "man") && name[3] >= '0' && name[3] <= '9' {
-		return false
+// languages are those that message catalogues or manual pages below share are translated to.
+func languages(share string) (map[string]bool, error) {
+	found := map[string]bool{}
+	for _, pattern := range []string{"locale/*/LC_MESSAGES", "man/*/man1", "man/*/man8"} {
+		dirs, err := filepath.Glob(filepath.Join(share, pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, dir := range dirs {
+			name := filepath.Base(filepath.Dir(dir))
+			if section, _ := path.Match("man[1-9]*", name); !section {
+				found[name] = true
+			}
+		}
 	}
-	language, _, _ := strings.Cut(name, "_")
-	language, _, _ = strings.Cut(language, "@")
-	language, _, _ = strings.Cut(language, ".")
-	return len(language) == 2 || len(language) == 3
+	return found, nil
+}
+
+// purgeBelow removes the files and symbolic links below dir, or only those in its sections of manual pages.
+func purgeBelow(dir string, sections bool) error {
+	return filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || file == dir {
+			return err
+		}
+		if sections && filepath.Dir(file) == dir {
+			if section, _ := path.Match("man[1-9]", d.Name()); !section && d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.Type()&^fs.ModeSymlink != 0 {
+			return nil
+		}
+		return os.Remove(file)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,9 +64,7 @@ func installed(t *isar.Tree) ([]*debian.Package, error) {
 		}
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b *debian.Package) int {
-		return strings.Compare(a.Name+":"+a.Architecture, b.Name+":"+b.Architecture)
-	})
+	slices.SortFunc(list, byName)
 	return list, nil
 }
 
@@ -129,7 +128,14 @@ func machineID(_ context.Context, c *isar.Call) error {
 	if err := removeIn(t, "/var/lib/dbus/machine-id"); err != nil {
 		return err
 	}
-	return writeFile(t, "/etc/machine-id", text)
+	if err := writeFile(t, "/etc/machine-id", text); err != nil || version == "" {
+		return err
+	}
+	file, err := inside(t, "/etc/machine-id")
+	if err != nil {
+		return err
+	}
+	return os.Chmod(file, 0o444) // as systemd makes it; at boot it fills the file and leaves the mode
 }
 
 // sshdKeyRegen refuses an image whose machines would all have the same host keys, or none.

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +28,7 @@ import (
 )
 
 // layerFormat is part of every shared layer's key; it changes when equal inputs would give another layer.
-const layerFormat = "n3x rootfs layer 1"
+const layerFormat = "n3x rootfs layer 2"
 
 // early are the functions that layers know to come before the packages but that can as well run after them: with only
 // these before it, rootfs_install_pkgs_install starts from nothing and its layers are shared.
@@ -154,14 +156,9 @@ func (r *Room) choose(ctx context.Context, c *isar.Call) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := solve.Request{Packages: universe, Arch: s.arch, Foreign: s.foreign}
-	for _, list := range [][]*debian.Package{solve.Essential(universe, s.arch), solve.Required(universe, s.arch)} {
-		for _, p := range list {
-			request.Install = append(request.Install, p.Name)
-		}
-	}
-	request.Install = unique(append(request.Install, bootstrap...))
-	minimal, err := solve.Solve(request)
+	fresh := solve.NewUniverse(solve.Request{Packages: universe, Arch: s.arch, Foreign: s.foreign})
+	essential := names(solve.Essential(universe, s.arch))
+	minimal, err := fresh.Solve(unique(slices.Concat(essential, names(solve.Required(universe, s.arch)), bootstrap))...)
 	if err != nil {
 		return nil, unsolved(c, "the minimal system", err)
 	}
@@ -170,23 +167,47 @@ func (r *Room) choose(ctx context.Context, c *isar.Call) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	request.Installed, request.Install = s.base, unique(words)
-	plan, err := solve.Solve(request)
+	words = unique(words)
+	plan, err := solve.Solve(solve.Request{Packages: universe, Arch: s.arch, Foreign: s.foreign, Installed: s.base, Install: words})
 	if err != nil {
 		return nil, unsolved(c, "ROOTFS_PACKAGES", err)
+	}
+	first, err := fresh.Solve(essential...)
+	if err != nil {
+		return nil, unsolved(c, "the essential packages", err)
 	}
 	gone := func(p *debian.Package) bool {
 		same := func(q *debian.Package) bool { return q.Name == p.Name && q.Architecture == p.Architecture }
 		return slices.ContainsFunc(plan.Remove, same) || slices.ContainsFunc(plan.Upgrade, same)
 	}
 	s.all = slices.Concat(slices.DeleteFunc(slices.Clone(s.base), gone), plan.Install, plan.Upgrade)
-	s.auto = plan.Auto
+	s.auto = automatic(first, minimal, plan, words)
 	slices.SortFunc(s.all, byName)
 	return s, nil
 }
 
+// automatic is what apt notes as installed because something else needs it. That is nothing of first, the essential
+// packages and what they need, which are there before apt is, and nothing that words ask for.
+func automatic(first, minimal, plan *solve.Plan, words []string) map[*debian.Package]bool {
+	auto := maps.Clone(plan.Auto)
+	for p := range minimal.Auto {
+		if !slices.Contains(first.Install, p) && !slices.Contains(words, p.Name) && !slices.Contains(words, p.Name+":"+p.Architecture) {
+			auto[p] = true
+		}
+	}
+	return auto
+}
+
+func names(packages []*debian.Package) []string {
+	list := make([]string, len(packages))
+	for i, p := range packages {
+		list[i] = p.Name
+	}
+	return list
+}
+
 func byName(a, b *debian.Package) int {
-	return strings.Compare(a.Name+":"+a.Architecture, b.Name+":"+b.Architecture)
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Architecture, b.Architecture))
 }
 
 func unique(words []string) []string {
@@ -388,9 +409,15 @@ func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, 
 			auto = append(auto, p.Name+":"+p.Architecture)
 		}
 	}
+	var epoch time.Time // no older than the layers below: a recipe's package bears the time of its changelog, perhaps 1970
+	for _, l := range stack {
+		if l.Epoch.After(epoch) {
+			epoch = l.Epoch
+		}
+	}
 	c.Progress.Step(fmt.Sprintf("installing %d packages", len(debs)))
 	return rootfs.Install(ctx, rootfs.Options{Dir: dir, Below: below, Arch: s.arch, Foreign: s.foreign, Install: debs, Auto: auto,
-		Log: c.Log, Task: c.Progress})
+		Epoch: epoch, Log: c.Log, Task: c.Progress})
 }
 
 // fetch downloads what is not from this build.

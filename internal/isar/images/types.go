@@ -2,10 +2,14 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -216,7 +220,28 @@ func (r *Room) wic(ctx context.Context, c *isar.Call) error {
 	for _, p := range result.Partitions {
 		fmt.Fprintf(c.Log, "partition %d: %s %s, label %q, %d sectors from %d\n", p.Number, p.Mountpoint, p.FSType, p.Label, p.Sectors, p.Start)
 	}
-	return nil
+	return diskManifest(c, v[1], out, name)
+}
+
+// diskManifest lists what is on the disk: the packages of the root file system and of an initrd of its own, sorted.
+func diskManifest(c *isar.Call, dir, out, name string) error {
+	initrd, err := c.Value("INITRD_DEPLOY_FILE")
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, file := range []string{name, initrd} {
+		text, err := os.ReadFile(filepath.Join(dir, file+".manifest"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the feature generate-manifest is off, or the initrd is the root file system's
+		}
+		if err != nil {
+			return err
+		}
+		lines = slices.AppendSeq(lines, strings.Lines(string(text)))
+	}
+	slices.Sort(lines)
+	return atomicfile.Write(out+".manifest", []byte(strings.Join(slices.Compact(lines), "")), 0o644)
 }
 
 // layout reads WKS_FILE.

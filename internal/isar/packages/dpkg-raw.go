@@ -60,10 +60,11 @@ func buildRaw(_ context.Context, c *isar.Call) error {
 		return err
 	}
 	entries = append(entries, doc...)
-	control := append(scripts, r.control(deb.InstalledSize(entries)))
+	control := scripts
 	if list := conffiles(entries); list != "" {
 		control = append(control, deb.ControlFile{Name: "conffiles", Mode: 0o644, Data: []byte(list)})
 	}
+	control = append(control, r.control(installedSize(entries, control)))
 	file := fmt.Sprintf("%s_%s_%s.deb", r.name, withoutEpoch(r.version), r.arch)
 	out := filepath.Join(r.work, file)
 	err = atomicfile.WriteFrom(out, 0o644, func(w io.Writer) error {
@@ -191,6 +192,26 @@ func (r *raw) control(installedSize int64) deb.ControlFile {
 		"Installed-Size: "+strconv.FormatInt(installedSize, 10))
 	lines = append(lines, r.fields[1:]...)
 	return deb.ControlFile{Name: "control", Mode: 0o644, Data: []byte(strings.Join(lines, "\n") + "\n")}
+}
+
+// installedSize is the package's size in KiB as dpkg-gencontrol(1) finds it when debhelper calls it: its folder DEBIAN is
+// there already, with everything but control and md5sums.
+func installedSize(entries []deb.Entry, control []deb.ControlFile) int64 {
+	size := int64(2) // the root folder and DEBIAN
+	seen := map[string]bool{".": true, "/": true}
+	for _, e := range entries {
+		seen[path.Clean(e.Name)] = true
+	}
+	for _, e := range entries {
+		for dir := path.Dir(path.Clean(e.Name)); !seen[dir]; dir = path.Dir(dir) {
+			seen[dir] = true
+			size++
+		}
+	}
+	for _, f := range control {
+		size += int64(len(f.Data)+1023) / 1024
+	}
+	return size + deb.InstalledSize(entries)
 }
 
 // entries are the files below D, without a top-level "debian", with the modes that dh_fixperms(1) gives them.

@@ -104,6 +104,9 @@ func TestMaintainerScripts(t *testing.T) {
 	if !strings.Contains(post, "enable 'sample.service'") || strings.Contains(post, "sample.timer") {
 		t.Errorf("only the unit with an [Install] section is to be enabled:\n%s", post)
 	}
+	if !strings.Contains(post, "action=restart") {
+		t.Errorf("an upgrade is to restart the service:\n%s", post)
+	}
 	if !strings.Contains(scripts["prerm"], "stop 'sample.service'") || !strings.Contains(scripts["postrm"], "purge 'sample.service'") {
 		t.Errorf("prerm or postrm is incomplete: %q", scripts)
 	}
@@ -113,6 +116,32 @@ func TestMaintainerScripts(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"./usr/lib/systemd/system/sample.service", "./usr/lib/systemd/system/sample.timer"}, names); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestInstalledSize holds what dpkg-gencontrol 1.22 wrote for two packages with these files, built by debhelper.
+func TestInstalledSize(t *testing.T) {
+	t.Parallel()
+	files := func(names ...string) (list []deb.Entry) {
+		for _, n := range names {
+			list = append(list, deb.Entry{Header: tar.Header{Name: n, Typeflag: tar.TypeReg, Size: 100}})
+		}
+		return list
+	}
+	control := func(sizes ...int) (list []deb.ControlFile) {
+		for _, n := range sizes {
+			list = append(list, deb.ControlFile{Data: make([]byte, n)})
+		}
+		return list
+	}
+	network := append(files("./etc/systemd/network/20-eth1.network", "./usr/share/doc/systemd-networkd-config/changelog.gz"),
+		deb.Entry{Header: tar.Header{Name: "./etc/", Typeflag: tar.TypeDir}}, deb.Entry{Header: tar.Header{Name: "./", Typeflag: tar.TypeDir}})
+	if got := installedSize(network, control(105, 36)); got != 13 {
+		t.Errorf("systemd-networkd-config: %d KiB, want 13", got)
+	}
+	keys := files("./usr/lib/systemd/system/sshd-regen-keys.service", "./usr/share/doc/sshd-regen-keys/changelog.gz")
+	if got := installedSize(keys, control(1465, 455, 256)); got != 15 {
+		t.Errorf("sshd-regen-keys: %d KiB, want 15", got)
 	}
 }
 

@@ -138,8 +138,8 @@ fi
 `
 
 // systemdSnippets are the parts of maintainer scripts that dh_installsystemd(1) and dh_installsystemduser(1) would
-// add: enable at installation unless the administrator has decided otherwise, start and stop when systemd runs,
-// forget everything at purge.
+// add: enable at installation unless the administrator has decided otherwise, start, restart and stop when systemd
+// runs, forget everything at purge.
 func systemdSnippets(u units) map[string]string {
 	out := map[string]string{}
 	for _, name := range u.system {
@@ -171,9 +171,10 @@ fi
 		list := "'" + strings.Join(start, "' '") + "'"
 		out["postinst"] += fmt.Sprintf(configureOnly, `if [ -d /run/systemd/system ]; then
         systemctl --system daemon-reload > /dev/null || true
-        deb-systemd-invoke start `+list+` > /dev/null || true
+        if [ -n "$2" ]; then action=restart; else action=start; fi
+        deb-systemd-invoke "$action" `+list+` > /dev/null || true
     fi`)
-		out["prerm"] += fmt.Sprintf("\nif [ -d /run/systemd/system ] && [ \"$1\" = remove ]; then\n    deb-systemd-invoke stop %s > /dev/null || true\nfi\n", list)
+		out["prerm"] += fmt.Sprintf("\nif [ -z \"${DPKG_ROOT:-}\" ] && [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then\n    deb-systemd-invoke stop %s > /dev/null || true\nfi\n", list)
 		out["postrm"] = "\nif [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then\n    systemctl --system daemon-reload > /dev/null || true\nfi\n" + out["postrm"]
 	}
 	return out

@@ -167,8 +167,8 @@ func (r rep) single(m *matcher, c char, i int, k func(int) bool) bool {
 	return false
 }
 
-// again tries iteration number count; last is where the one before began. An iteration that
-// matched nothing is not followed by another.
+// again tries iteration number count; last is where the optional one before began. An optional
+// iteration that matched nothing is not followed by another.
 func (r rep) again(m *matcher, i, count, last int, k func(int) bool) bool {
 	if m.depth++; m.depth > maxDepth {
 		m.err = &Error{Text: "a repetition of this many groups", Unsupported: true}
@@ -177,11 +177,11 @@ func (r rep) again(m *matcher, i, count, last int, k func(int) bool) bool {
 	if !m.step() {
 		return false
 	}
+	if count < r.min {
+		return r.body.match(m, i, func(j int) bool { return r.again(m, j, count+1, last, k) })
+	}
 	body := func() bool {
 		return r.body.match(m, i, func(j int) bool { return r.again(m, j, count+1, i, k) })
-	}
-	if count < r.min {
-		return body()
 	}
 	more := (r.max < 0 || count < r.max) && i != last
 	if r.lazy {
@@ -272,6 +272,10 @@ func atLastEnd(m *matcher, i int) bool {
 // boundary is \b, or \B with want false.
 func boundary(isWord func(rune) bool, want bool) func(m *matcher, i int) bool {
 	return func(m *matcher, i int) bool {
+		if !want && len(m.text) == 0 {
+			m.err = &Error{Text: `\B and an empty text`, Unsupported: true} // its meaning changed in Python 3.14
+			return false
+		}
 		before := i > 0 && isWord(m.text[i-1])
 		after := i < len(m.text) && isWord(m.text[i])
 		return (before != after) == want
