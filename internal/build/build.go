@@ -191,7 +191,7 @@ func (s *session) observe(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			name, value = "N3X_APT_STATE", ar.State.Digest
+			name, value = "N3X_APT_STATE", ar.Digest
 		case "do_image_wic":
 			digest, err := s.room.WKSDigest(t.Recipe.Data)
 			if err != nil {

@@ -33,16 +33,20 @@ type Archives struct {
 	opened map[string]*Archive
 }
 
-// Archive is one configuration of sources, refreshed.
+// Archive is one configuration of sources, refreshed. Its packages are loaded when they are first asked for: a build in
+// which nothing has changed does without.
 type Archive struct {
 	Key    string      // names the configuration, e.g. "debian-trixie-amd64"
 	Arches []arch.Arch // the native one first
 	Client *apt.Client
-	State  *apt.State
+	Digest string // identifies the packages on offer
 	Texts  map[string]string // what a target's own apt is told: file name below /etc/apt -> content
 
 	once sync.Once
 	err  error
+
+	loading sync.Mutex
+	state   *apt.State
 
 	toolsOnce sync.Once
 	tools     *tools.Provider
@@ -52,10 +56,24 @@ type Archive struct {
 // Tools gives trees with packages of this archive, kept below dir.
 func (a *Archive) Tools(dir string) (*tools.Provider, error) {
 	a.toolsOnce.Do(func() {
-		a.tools, a.toolsErr = tools.New(tools.Options{Client: a.Client, Arch: a.Arches[0], Dir: dir, StateID: a.State.Digest,
-			State: func(context.Context) (*apt.State, error) { return a.State, nil }})
+		a.tools, a.toolsErr = tools.New(tools.Options{Client: a.Client, Arch: a.Arches[0], Dir: dir, StateID: a.Digest, State: a.State})
 	})
 	return a.tools, a.toolsErr
+}
+
+// State are the packages on offer.
+func (a *Archive) State(ctx context.Context) (*apt.State, error) {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	if a.state != nil {
+		return a.state, nil
+	}
+	s, err := a.Client.Load(ctx)
+	if err != nil && ctx.Err() == nil {
+		s, err = a.Client.Update(ctx, nil) // what was stored is damaged
+	}
+	a.state = s
+	return s, err
 }
 
 // Open refreshes the archive that a datastore's DISTRO and architecture variables describe.
@@ -92,7 +110,7 @@ func (a *Archives) All() map[string]*Archive {
 	defer a.mu.Unlock()
 	out := make(map[string]*Archive, len(a.opened))
 	for k, v := range a.opened {
-		if v.State != nil {
+		if v.Digest != "" {
 			out[k] = v
 		}
 	}
@@ -106,11 +124,13 @@ func (a *Archives) refresh(ctx context.Context, ar *Archive, o apt.Options, p *p
 	}
 	ar.Client = c
 	if a.Locked != nil {
-		ar.State, err = a.Locked(ctx, ar.Key, c, p)
+		if ar.state, err = a.Locked(ctx, ar.Key, c, p); err == nil {
+			ar.Digest = ar.state.Digest
+		}
 		return err
 	}
 	p.Step("refreshing package indices of " + ar.Key)
-	ar.State, err = c.Update(ctx, p)
+	ar.Digest, err = c.Digest(ctx, p)
 	return err
 }
 

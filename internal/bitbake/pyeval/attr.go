@@ -89,7 +89,7 @@ func (r *run) findAttr(x starlark.Value, name string) (starlark.Value, error) {
 		return nil, unsupported("the attribute %s of a function", name)
 	case starlark.Int, starlark.Float, starlark.Bool:
 		return numberAttr(x, name)
-	case *iter, *view, *rng, *slice:
+	case *iterator, *view, *rng, *slice:
 		return nil, unsupported("the attribute %s of a %s", name, typeName(x))
 	}
 	return nil, nil

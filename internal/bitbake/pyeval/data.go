@@ -171,6 +171,9 @@ func dataSetVar(r *run, d *data, a args) (starlark.Value, error) {
 func (r *run) setVar(d *data, name string, value starlark.Value) error {
 	s, ok := value.(starlark.String)
 	if !ok {
+		if _, set, err := d.vars.Var(name, false); value == starlark.None && !set {
+			return fromVars(err) // getVar says None before and after
+		}
 		return unsupported("setting the variable %s to a %s", name, typeName(value))
 	}
 	r.wrote = true

@@ -59,9 +59,20 @@ func (e *emitter) expr(x python.Expr) syntax.Expr {
 	case *python.Slice:
 		return e.refusal(x.Pos, "a slice inside of a tuple")
 	case *python.Yield:
-		return e.refusal(x.Pos, "yield")
+		return e.yield(x)
 	}
 	return e.refusal(x.Start(), "this expression")
+}
+
+// yield hands a value to the generator's consumer; a comprehension or lambda is no place for it.
+func (e *emitter) yield(x *python.Yield) syntax.Expr {
+	switch {
+	case e.scope.frame == "":
+		return e.refusal(x.Pos, "yield here")
+	case x.From:
+		return e.call(x.Pos, "$yieldfrom", e.expr(x.X))
+	}
+	return e.call(x.Pos, "$yield", e.optional(x.Pos, x.X))
 }
 
 func (e *emitter) exprs(xs []python.Expr) []syntax.Expr {

@@ -45,15 +45,19 @@ func (e *emitter) function(fn *python.FunctionDef, f *facts, top bool) *syntax.D
 	}
 	defer e.enter(s)()
 	s.top, s.comp = top, false
-	if f.boxed {
+	if f.boxed || f.yields {
 		s.frame = e.fresh("frame")
 	}
-	def := &syntax.DefStmt{Def: e.pos(fn.Pos), Name: e.ident(fn.Pos, fn.Name), Params: params}
-	if f.yields {
-		def.Body = []syntax.Stmt{e.refuse(fn.Pos, "a generator function (yield)")}
+	def := &syntax.DefStmt{Def: e.pos(fn.Pos), Name: e.ident(fn.Pos, fn.Name), Params: params, Body: e.prologue(fn, s)}
+	if !f.yields {
+		def.Body = append(def.Body, e.block(fn.Body)...)
 		return def
 	}
-	def.Body = append(e.prologue(fn, s), e.block(fn.Body)...)
+	// A call only makes the generator; its body finds the parameters in the frame.
+	body := e.ident(fn.Pos, e.fresh("generator"))
+	def.Body = append(def.Body,
+		&syntax.DefStmt{Def: e.pos(fn.Pos), Name: body, Body: e.block(fn.Body)},
+		&syntax.ReturnStmt{Return: e.pos(fn.Pos), Result: e.call(fn.Pos, "$coroutine", e.ident(fn.Pos, body.Name))})
 	return def
 }
 

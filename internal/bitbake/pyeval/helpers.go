@@ -42,6 +42,9 @@ func makeHelpers() starlark.StringDict {
 		"$iter":      helpIter,
 		"$checked":   helpChecked,
 		"$generator": helpGenerator,
+		"$coroutine": helpCoroutine,
+		"$yield":     helpYield,
+		"$yieldfrom": helpYieldFrom,
 		"$unpack":    helpUnpack,
 		"$refuse": func(_ *run, a starlark.Tuple) (starlark.Value, error) {
 			return nil, &Unsupported{Construct: word(a[0]), Source: word(a[1])}
@@ -232,7 +235,7 @@ func helpGenerator(r *run, a starlark.Tuple) (starlark.Value, error) {
 		ready = ready[1:]
 		return v, true, nil
 	}
-	return &iter{kind: "generator", next: next}, nil
+	return &iterator{kind: "generator", next: next}, nil
 }
 
 func helpUnpack(r *run, a starlark.Tuple) (starlark.Value, error) {

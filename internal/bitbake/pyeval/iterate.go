@@ -39,7 +39,7 @@ func (r *run) iterate(v starlark.Value) (nextFunc, error) {
 			i++
 			return starlark.MakeInt64(v.start + (i-1)*v.step), true, nil
 		}), nil
-	case *iter:
+	case *iterator:
 		return r.ticking(v.next), nil
 	case *file:
 		return r.ticking(v.lines()), nil

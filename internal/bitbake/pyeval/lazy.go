@@ -21,7 +21,7 @@ func biEnumerate(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &iter{kind: "enumerate", next: func() (starlark.Value, bool, error) {
+	return &iterator{kind: "enumerate", next: func() (starlark.Value, bool, error) {
 		item, ok, err := next()
 		if !ok || err != nil {
 			return nil, false, err
@@ -39,7 +39,7 @@ func biFilter(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &iter{kind: "filter", next: func() (starlark.Value, bool, error) {
+	return &iterator{kind: "filter", next: func() (starlark.Value, bool, error) {
 		for {
 			item, ok, err := next()
 			if !ok || err != nil {
@@ -91,7 +91,7 @@ func biMap(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &iter{kind: "map", next: func() (starlark.Value, bool, error) {
+	return &iterator{kind: "map", next: func() (starlark.Value, bool, error) {
 		items, ok, err := together(nexts)
 		if !ok || err != nil {
 			return nil, false, err
@@ -109,7 +109,7 @@ func biZip(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &iter{kind: "zip", next: func() (starlark.Value, bool, error) {
+	return &iterator{kind: "zip", next: func() (starlark.Value, bool, error) {
 		items, ok, err := together(nexts)
 		return items, ok, err
 	}}, nil
@@ -129,21 +129,21 @@ func biReversed(r *run, a args) (starlark.Value, error) {
 		return nil, err
 	}
 	n := len(items)
-	return &iter{kind: "list_reverseiterator", next: overSlice(n, func(i int) starlark.Value { return items[n-1-i] })}, nil
+	return &iterator{kind: "list_reverseiterator", next: overSlice(n, func(i int) starlark.Value { return items[n-1-i] })}, nil
 }
 
 func biIter(r *run, a args) (starlark.Value, error) {
 	if len(a.pos) != 1 {
 		return nil, unsupported("iter() with a sentinel")
 	}
-	if it, ok := a.pos[0].(*iter); ok {
+	if it, ok := a.pos[0].(*iterator); ok {
 		return it, nil
 	}
 	next, err := r.iterate(a.pos[0])
 	if err != nil {
 		return nil, err
 	}
-	return &iter{kind: typeName(a.pos[0]) + "_iterator", next: next}, nil
+	return &iterator{kind: typeName(a.pos[0]) + "_iterator", next: next}, nil
 }
 
 func biNext(_ *run, a args) (starlark.Value, error) {
@@ -151,7 +151,7 @@ func biNext(_ *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	it, ok := v[0].(*iter)
+	it, ok := v[0].(*iterator)
 	if !ok {
 		return nil, raise(typeError, "'%s' object is not an iterator", typeName(v[0]))
 	}

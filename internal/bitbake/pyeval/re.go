@@ -247,7 +247,7 @@ func (s *subject) finditer() (starlark.Value, error) {
 		out = append(out, s.match(m))
 		return len(out) <= maxList, nil
 	})
-	return &iter{kind: "callable_iterator", next: overSlice(len(out), func(i int) starlark.Value { return out[i] })}, err
+	return &iterator{kind: "callable_iterator", next: overSlice(len(out), func(i int) starlark.Value { return out[i] })}, err
 }
 
 func (s *subject) split(limit int) (starlark.Value, error) {

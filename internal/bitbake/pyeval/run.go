@@ -24,7 +24,8 @@ type run struct {
 	pending error                        // of an iteration that the machine believes finished
 	wrote   bool                         // variables were changed
 	steps   uint64
-	stop    func() bool
+	nested  int      // generators that are running, one inside of another
+	closers []func() // release what the run has started
 }
 
 const runKey = "run"
@@ -35,17 +36,26 @@ func running(th *starlark.Thread) *run { return th.Local(runKey).(*run) }
 func newRun(ctx context.Context, in *Interp, s Site, source string) *run {
 	r := &run{ctx: ctx, in: in, site: s, source: source, funcs: map[*function]starlark.Value{}}
 	r.d = &data{vars: s.Vars}
-	r.thread = &starlark.Thread{Name: s.Name, Print: func(_ *starlark.Thread, msg string) {}}
-	r.thread.SetLocal(runKey, r)
-	r.thread.SetMaxExecutionSteps(in.opts.MaxSteps)
-	r.thread.OnMaxSteps = func(th *starlark.Thread) { th.Cancel(tooLong) }
-	r.stop = context.AfterFunc(ctx, func() { r.thread.Cancel("cancelled") })
+	r.thread = r.newThread()
+	main := r.thread
+	stop := context.AfterFunc(ctx, func() { main.Cancel("cancelled") })
+	r.closers = append(r.closers, func() { stop() })
 	return r
 }
 
-const tooLong = "too many steps"
+// newThread makes a Starlark machine with the run's limits.
+func (r *run) newThread() *starlark.Thread {
+	th := &starlark.Thread{Name: r.site.Name}
+	th.SetLocal(runKey, r)
+	th.SetMaxExecutionSteps(r.in.opts.MaxSteps)
+	return th
+}
 
-func (r *run) close() { r.stop() }
+func (r *run) close() {
+	for _, release := range r.closers {
+		release()
+	}
+}
 
 // tick counts work that the Starlark machine does not see.
 func (r *run) tick(n uint64) error {

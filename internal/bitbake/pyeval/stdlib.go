@@ -36,7 +36,7 @@ func makeItertools() *module {
 				rest = rest[1:]
 			}
 		}
-		return &iter{kind: "itertools.chain", next: next}, nil
+		return &iterator{kind: "itertools.chain", next: next}, nil
 	}}, nil)
 }
 

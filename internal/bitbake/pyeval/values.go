@@ -171,8 +171,8 @@ func (v *view) list() []starlark.Value {
 	return out
 }
 
-// iter is a generator, a map, a zip, ...: it can be used up once.
-type iter struct {
+// iterator is a generator, a map, a zip, ...: it can be used up once.
+type iterator struct {
 	opaque
 	kind string
 	next nextFunc
@@ -181,8 +181,8 @@ type iter struct {
 // nextFunc gives the next item, or ok false at the end.
 type nextFunc func() (v starlark.Value, ok bool, err error)
 
-func (i *iter) String() string { return "<" + i.kind + ">" }
-func (i *iter) Type() string   { return i.kind }
+func (i *iterator) String() string { return "<" + i.kind + ">" }
+func (i *iterator) Type() string   { return i.kind }
 
 // namespace is an object with fixed attributes, e.g. a match object or `e`.
 type namespace struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -335,6 +334,3 @@ func (e *evaluator) checkSeries(s *series, layersConf string) error {
 	}
 	return e.d.SetVar("LAYERSERIES_CORENAMES", sortedWords(s.core))
 }
-
-// pythonRegexp compiles a Python regular expression; the constructs that RE2 lacks are an error.
-func pythonRegexp(s string) (*regexp.Regexp, error) { return regexp.Compile(s) }

@@ -229,7 +229,7 @@ func (w *World) collect(base *evaluator) (*found, error) {
 	f := &found{}
 	seen := map[string]bool{}
 	for _, p := range patterns {
-		files := []string{}
+		var files []string
 		if base.tree.isDir(p) {
 			files = base.tree.walk(p)
 		} else {

@@ -23,6 +23,8 @@ type Client struct {
 	net *transport
 	lim chan struct{} // holds one item for each transfer under way
 
+	namesOnly bool // leave the packages of indices that are at hand alone; see Digest
+
 	keysOnce sync.Once
 	keys     openpgp.EntityList // of Options.Keyrings
 	keysErr  error

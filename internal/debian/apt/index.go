@@ -39,12 +39,15 @@ func (g reading) index(ctx context.Context, w wanted) (*parsed, error) {
 		return g.unlisted(ctx, w)
 	}
 	variants := rel.variants(w.path(), c.opt.RateLimit > 0)
+	plain := rel.files[w.path()].sha256
 	for _, v := range variants {
+		if c.namesOnly && plain != "" && c.use(v.sha256) {
+			return &parsed{sha256: plain}, nil
+		}
 		if p := c.cached(v.sha256); p != nil {
 			return p, nil
 		}
 	}
-	plain := rel.files[w.path()].sha256
 	if local, ok := localPath(r.base()); ok {
 		return c.localIndex(r, filepath.Join(local, variants[0].path), variants[0], plain)
 	}
@@ -75,11 +78,19 @@ func (c *Client) cached(sha256 string) *parsed {
 	if err != nil {
 		return nil
 	}
-	if st, err := os.Stat(file); err == nil && time.Since(st.ModTime()) > 24*time.Hour {
-		now := time.Now()
-		os.Chtimes(file, now, now) // in use; see prune
-	}
+	c.use(sha256)
 	return p
+}
+
+// use reports whether there is a parsed form of the index with that hash, and keeps it from being pruned.
+func (c *Client) use(sha256 string) bool {
+	file := c.listFile("parsed", sha256)
+	st, err := os.Stat(file)
+	if err == nil && time.Since(st.ModTime()) > 24*time.Hour {
+		now := time.Now()
+		os.Chtimes(file, now, now)
+	}
+	return err == nil
 }
 
 func (g reading) download(ctx context.Context, w wanted, v variant) (*parsed, error) {

@@ -38,9 +38,20 @@ func (c *Client) Update(ctx context.Context, task *progress.Task) (*State, error
 	return c.each(ctx, func(ctx context.Context, r *repository) (*opened, error) { return c.refresh(ctx, r, meter) })
 }
 
+// Digest is [Client.Update] for those who only ask whether anything has changed: it gives the [State]'s digest, without
+// the packages, which take most of the time when their indices are at hand already.
+func (c *Client) Digest(ctx context.Context, task *progress.Task) (string, error) {
+	light := &Client{opt: c.opt, net: c.net, lim: c.lim, namesOnly: true}
+	s, err := light.Update(ctx, task)
+	if err != nil {
+		return "", err
+	}
+	return s.Digest, nil
+}
+
 // Load gives the packages of the last successful update, verified again, without using the network.
 func (c *Client) Load(ctx context.Context) (*State, error) {
-	offline := &Client{opt: c.opt, net: &transport{offline: true}, lim: c.lim}
+	offline := &Client{opt: c.opt, net: &transport{offline: true}, lim: c.lim, namesOnly: c.namesOnly}
 	return c.each(ctx, func(ctx context.Context, r *repository) (*opened, error) {
 		m := c.storedMetadata(r)
 		if m == nil {

@@ -463,3 +463,52 @@ func TestDamagedCache(t *testing.T) {
 		t.Error("Release file damaged: other packages")
 	}
 }
+
+// The digest alone equals that of an update, before and after a change, and costs no reading of packages that are at hand.
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	c := mustOpen(t, a.options())
+	digest := func() string {
+		t.Helper()
+		d, err := c.Digest(context.Background(), nil)
+		if err != nil {
+			t.Fatal(rendered(err))
+		}
+		return d
+	}
+	first := digest()
+	if s := mustUpdate(t, c); s.Digest != first || len(s.Packages) == 0 {
+		t.Errorf("update: digest %s with %d packages, want %s", s.Digest, len(s.Packages), first)
+	}
+	if again := digest(); again != first {
+		t.Errorf("nothing changed, but the digest: %s, %s", first, again)
+	}
+	a.publish(testPackages("99")...)
+	second := digest()
+	if second == first {
+		t.Error("the archive changed, the digest did not")
+	}
+	s, err := c.Load(context.Background()) // what was asked for only is complete on disk
+	if err != nil {
+		t.Fatal(rendered(err))
+	}
+	if s.Digest != second || !strings.Contains(versions(s), "99") {
+		t.Errorf("load: %s with %s, want %s", s.Digest, versions(s), second)
+	}
+	files, err := filepath.Glob(filepath.Join(a.options().DownloadDir, "*", "parsed", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f, []byte("damaged"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := digest(); again != second {
+		t.Errorf("digest %s from the indices' names, want %s", again, second)
+	}
+	if s := mustUpdate(t, c); s.Digest != second {
+		t.Errorf("digest %s after damage, want %s", s.Digest, second)
+	}
+}

@@ -49,7 +49,6 @@ func (s *pkgState) upgrade() bool          { return s.status > 0 && s.mode == mo
 func (s *pkgState) upgradable() bool       { return s.status >= 1 && s.candidate != 0 }
 func (s *pkgState) nowBroken() bool        { return s.deps&nowMin == 0 }
 func (s *pkgState) instBroken() bool       { return s.deps&instMin == 0 }
-func (s *pkgState) nowPolicyBroken() bool  { return s.deps&nowPolicy == 0 }
 func (s *pkgState) instPolicyBroken() bool { return s.deps&instPolicy == 0 }
 
 // state is the plan in the making, over a fixed cache. It behaves as apt's dependency cache (apt-pkg/depcache.cc).

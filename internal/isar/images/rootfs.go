@@ -86,13 +86,17 @@ func (r *Room) Ahead(ctx context.Context, c *isar.Call) error {
 	if err != nil {
 		return err
 	}
+	state, err := ar.State(ctx)
+	if err != nil {
+		return err
+	}
 	words, err := c.Words("ROOTFS_PACKAGES")
 	if err != nil {
 		return err
 	}
 	known := slices.DeleteFunc(words, func(w string) bool {
 		name, _, _ := strings.Cut(w, "=")
-		return len(ar.State.Named(name, ar.Arches[0])) == 0
+		return len(state.Named(name, ar.Arches[0])) == 0
 	})
 	if err := c.Data.SetVar("ROOTFS_PACKAGES", strings.Join(known, " ")); err != nil {
 		return err
@@ -148,7 +152,11 @@ func (r *Room) choose(ctx context.Context, c *isar.Call) (*selection, error) {
 	s := &selection{archive: ar, own: map[*debian.Package]string{}, auto: map[*debian.Package]bool{}}
 	s.arch, s.foreign = ar.Arches[0], ar.Arches[1:]
 	c.Progress.Step("choosing packages")
-	universe := slices.Clone(ar.State.Packages)
+	state, err := ar.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	universe := slices.Clone(state.Packages)
 	if err := s.addOwn(c, &universe); err != nil {
 		return nil, err
 	}

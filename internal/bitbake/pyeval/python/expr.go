@@ -534,12 +534,12 @@ func (p *parser) yield() Expr {
 	pos := p.tok.pos
 	p.next()
 	if p.acceptWord("from") {
-		return &Yield{pos, p.expr()}
+		return &Yield{pos, p.expr(), true}
 	}
 	if p.endOfList() {
-		return &Yield{pos, nil}
+		return &Yield{pos, nil, false}
 	}
-	return &Yield{pos, p.exprList(true)}
+	return &Yield{pos, p.exprList(true), false}
 }
 
 // strings joins adjacent literals.

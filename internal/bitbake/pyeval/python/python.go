@@ -159,7 +159,8 @@ type (
 	// Yield is yield X or yield from X.
 	Yield struct {
 		Pos
-		X Expr
+		X    Expr
+		From bool
 	}
 )
 
