@@ -76,6 +76,18 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 
 // run plans and builds the targets.
 func (s *session) run(ctx context.Context) (*Result, error) {
+	release, err := Occupy(ctx, s.o.TopDir, func() { s.o.Progress.Printf("waiting for another build in " + s.o.TopDir) })
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	tmp, err := s.world.Base("").Value("TMPDIR")
+	if err != nil {
+		return nil, err
+	}
+	if err := sweep(tmp); err != nil {
+		return nil, err
+	}
 	if err := s.plan(ctx); err != nil {
 		return nil, err
 	}
@@ -312,33 +324,23 @@ func (s *session) threads() (int, error) {
 	return n, nil
 }
 
-// images are the deployed files of the image recipes among the targets.
+// images are the files that the tasks of image recipes put into the deploy folder. Others there, of an earlier
+// configuration, are not this build's.
 func (s *session) images() ([]string, error) {
 	var out []string
 	for _, t := range s.graph.Tasks {
-		if t.Name != "do_image" {
+		if t.NoExec || t.NoStamp {
 			continue
 		}
-		v, err := t.Recipe.Data.Value("DEPLOY_DIR_IMAGE")
+		st, err := newStamp(t)
 		if err != nil {
 			return nil, err
 		}
-		name, err := t.Recipe.Data.Value("IMAGE_FULLNAME")
+		files, err := st.files()
 		if err != nil {
 			return nil, err
 		}
-		entries, err := os.ReadDir(v)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), name+".") || strings.HasPrefix(e.Name(), name+"-") {
-				out = append(out, filepath.Join(v, e.Name()))
-			}
-		}
+		out = append(out, files...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil

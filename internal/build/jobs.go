@@ -216,6 +216,26 @@ func (s *stamp) valid() bool {
 	return true
 }
 
+// files are the deployed files that the task left and that are still there.
+func (s *stamp) files() ([]string, error) {
+	data, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for line := range strings.SplitSeq(string(data), "\n") {
+		if name, ok := strings.CutPrefix(line, "file "); ok {
+			if _, err := os.Stat(name); err == nil {
+				out = append(out, name)
+			}
+		}
+	}
+	return out, nil
+}
+
 // remove forgets all earlier runs of the task.
 func (s *stamp) remove() error {
 	dir, prefix := filepath.Split(s.base)

@@ -65,15 +65,16 @@ func (a *app) kasBuild() *cobra.Command {
 
 // runBuild loads the project outside the sandbox, where git works as the user knows it, and builds inside.
 func (a *app) runBuild(ctx context.Context, files string, f *buildFlags) error {
+	words := strings.Fields(f.cmd)
+	if f.cmdGiven && len(words) == 0 {
+		return diag.Userf(diag.Pos{}, "--cmd is empty").WithHint("give a task's name, or a command such as \"bitbake hello\"")
+	}
 	p, err := a.project(ctx, files, f)
 	if err != nil {
 		return err
 	}
-	if f.cmdGiven || f.cmd != "" {
-		words := strings.Fields(f.cmd)
+	if len(words) > 0 {
 		switch {
-		case len(words) == 0:
-			return diag.Userf(diag.Pos{}, "--cmd is empty").WithHint("give a task's name, or a command such as \"bitbake hello\"")
 		case words[0] == "bitbake" && !strings.ContainsAny(f.cmd, ";&|<>$`\"'\\*?()#~"):
 			return a.inProcessBitbake(p, files, words[1:])
 		case len(words) > 1 || isProgram(words[0]):

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"n3x/internal/build"
 	"n3x/internal/sandbox"
 )
 
@@ -35,6 +36,15 @@ func (a *app) clean() *cobra.Command {
 			if err != nil || !in {
 				return err
 			}
+			if !isDir(filepath.Join(dir, "tmp")) {
+				fmt.Fprintf(a.stdout, "%s has no tmp: nothing to remove\n", dir)
+				return nil
+			}
+			release, err := build.Occupy(c.Context(), dir, func() { fmt.Fprintf(a.stderr, "waiting for the build in %s\n", dir) })
+			if err != nil {
+				return err
+			}
+			defer release()
 			tmp := filepath.Join(dir, "tmp")
 			if err := sandbox.Remove(tmp); err != nil {
 				return err

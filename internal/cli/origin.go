@@ -12,11 +12,23 @@ import (
 	"n3x/internal/kas"
 )
 
-// checkLayers refuses a layer that is not there, at the place of the kas file that names it.
+// checkLayers refuses a layer that is not there, at the place of the kas file that names it, and folders that BitBake's
+// variables cannot hold: lists of paths are separated by spaces (BBLAYERS, BBFILES) and colons (BBPATH, FILESPATH).
 func checkLayers(p *kas.Project) error {
+	if strings.ContainsAny(p.BuildDir, " \t\n:") {
+		return diag.Userf(diag.Pos{}, "the path of the build folder %q has a space or a colon in it, which separate paths in metadata", p.BuildDir).
+			WithHint("move the project, or set KAS_BUILD_DIR to another folder")
+	}
 	for _, r := range p.Repos {
 		for _, l := range r.Layers {
-			if r.Provided || l.Provided || isDir(l.Path) {
+			if r.Provided || l.Provided {
+				continue
+			}
+			if strings.ContainsAny(l.Path, " \t\n:") {
+				return diag.Userf(r.Pos, "the path of layer %q has a space or a colon in it, which separate paths in metadata", l.Path).
+					WithHint("move or rename the folder")
+			}
+			if isDir(l.Path) {
 				continue
 			}
 			pos := r.Pos

@@ -39,7 +39,7 @@ type Archive struct {
 	Key    string      // names the configuration, e.g. "debian-trixie-amd64"
 	Arches []arch.Arch // the native one first
 	Client *apt.Client
-	Digest string // identifies the packages on offer
+	Digest string            // identifies the packages on offer
 	Texts  map[string]string // what a target's own apt is told: file name below /etc/apt -> content
 
 	once sync.Once
@@ -208,7 +208,7 @@ func (a *Archives) readSources(o *apt.Options, texts map[string]string, bbpath s
 		o.Sources = append(o.Sources, list...)
 		all.Write(data)
 	}
-	texts["sources.list.d/bootstrap.list"] = all.String()
+	texts["sources.list.d/0000bootstrap.list"] = all.String()
 	return nil
 }
 

@@ -120,7 +120,15 @@ const lastLines = 20
 func (c *Call) explain(err error, logPath string) error {
 	var d *diag.Error
 	if errors.Is(err, syscall.ENOSPC) {
-		return diag.Failedf(c.Pos, "%s: the disk is full: %w", c.Name, err).WithHint("free some space (`df -h %s`) and run the same command again", filepath.Dir(logPath))
+		full := diag.Failedf(c.Pos, "the disk is full: %w", err)
+		if errors.As(err, &d) && d.Hint != "" {
+			return full
+		}
+		dir := filepath.Dir(logPath)
+		if p := (*os.PathError)(nil); errors.As(err, &p) {
+			dir = filepath.Dir(p.Path)
+		}
+		return full.WithHint("free some space (`df -h %s`) and run the same command again", dir)
 	}
 	// The task's name comes from the run queue, and one mention of the recipe is enough.
 	out := &diag.Error{Kind: diag.Failed, Pos: c.Pos, Text: strings.ReplaceAll(err.Error(), c.Pos.String()+": ", ""), Err: err}

@@ -13,7 +13,7 @@ import (
 )
 
 // procedure is the version of what [Install] does: it changes with every change of this package that gives another layer.
-const procedure = "1"
+const procedure = "2"
 
 // Key identifies the layer that [Install] makes of o on the stack that below identifies ("" for none): equal keys, equal
 // layers.

@@ -30,6 +30,9 @@ func order(o Options, have []*debian.Package) ([]step, error) {
 		if err := p.bootstrap(o); err != nil {
 			return nil, err
 		}
+		if err := p.minimal(o); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range o.Remove {
 		p.have.remove(name)
@@ -59,22 +62,7 @@ func (p *planner) checkTwice() error {
 // bootstrap installs the essential packages and what they depend on, without regard to Pre-Depends: each of them may take
 // all the others for granted, and all their files are in place already.
 func (p *planner) bootstrap(o Options) error {
-	native := slices.DeleteFunc(slices.Clone(p.left), func(d Deb) bool {
-		return d.Architecture != string(o.Arch) && d.Architecture != "all"
-	})
-	plan := newSet(packages(native))
-	closure := make(map[*debian.Package]bool)
-	for _, d := range native {
-		if d.Essential || d.Name == "dpkg" {
-			plan.close(d.Package, closure)
-		}
-	}
-	var first []Deb
-	for _, d := range p.left {
-		if closure[d.Package] {
-			first = append(first, d)
-		}
-	}
+	first := p.closure(o, func(d Deb) bool { return d.Essential || d.Name == "dpkg" })
 	for _, name := range []string{"dpkg", "base-files", "base-passwd"} {
 		if !slices.ContainsFunc(first, func(d Deb) bool { return d.Name == name }) {
 			return diag.Failedf(diag.Pos{}, "make a root filesystem for %s from %d packages: %s is not among them", o.Arch, len(o.Install), name).
@@ -87,6 +75,40 @@ func (p *planner) bootstrap(o Options) error {
 		step{configure: []string{"-a"}})
 	p.configured(p.unpacked.all())
 	return nil
+}
+
+// minimal installs the packages of priority required, and apt, before all others: it is the system that mmdebstrap and
+// debootstrap leave, and that the scripts of other packages are written for. So root has a password entry before any
+// package adds its user, and apt's timers do not find systemd yet.
+func (p *planner) minimal(o Options) error {
+	base := p.closure(o, func(d Deb) bool { return d.Priority == "required" || d.Name == "apt" })
+	if len(base) == 0 {
+		return nil
+	}
+	others := slices.DeleteFunc(slices.Clone(p.left), func(d Deb) bool { return slices.ContainsFunc(base, d.same) })
+	p.left = base
+	if err := p.rest(); err != nil {
+		return err
+	}
+	p.left = others
+	p.steps = append(p.steps, step{configure: []string{"-a"}})
+	p.configured(p.unpacked.all())
+	return nil
+}
+
+// closure is what of left is native and wanted, with all that it depends on.
+func (p *planner) closure(o Options, wanted func(Deb) bool) []Deb {
+	native := slices.DeleteFunc(slices.Clone(p.left), func(d Deb) bool {
+		return d.Architecture != string(o.Arch) && d.Architecture != "all"
+	})
+	plan := newSet(packages(native))
+	closure := make(map[*debian.Package]bool)
+	for _, d := range native {
+		if wanted(d) {
+			plan.close(d.Package, closure)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(p.left), func(d Deb) bool { return !closure[d.Package] })
 }
 
 // rest installs what is left, in as few calls as Pre-Depends allow.

@@ -120,3 +120,34 @@ func TestForwardNeedIsABug(t *testing.T) {
 		t.Error("a job that needs itself was accepted")
 	}
 }
+
+func TestRunningJobsFinishAfterAFailure(t *testing.T) {
+	t.Parallel()
+	failed := make(chan struct{})
+	finished := false
+	jobs := []Job{
+		{Name: "bad", Run: func(context.Context) error { defer close(failed); return errors.New("boom") }},
+		{Name: "slow", Run: func(ctx context.Context) error { <-failed; finished = ctx.Err() == nil; return nil }},
+		{Name: "never", Run: func(context.Context) error { t.Error("a job was started after a failure"); return nil }},
+	}
+	if err := Run(t.Context(), jobs, Options{Parallel: 2}); err == nil || !finished {
+		t.Errorf("error %v, the running job finished undisturbed: %v", err, finished)
+	}
+}
+
+func TestAllFailuresAreReported(t *testing.T) {
+	t.Parallel()
+	var jobs []Job
+	for i := range 3 {
+		jobs = append(jobs, Job{Name: fmt.Sprint("job", i), Run: func(context.Context) error { return fmt.Errorf("boom %d", i) }})
+	}
+	err := Run(t.Context(), jobs, Options{KeepGoing: true})
+	for i := range 3 {
+		if want := fmt.Sprintf("job%d: boom %d", i, i); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	if err := Run(t.Context(), nil, Options{}); err != nil {
+		t.Errorf("no jobs: %v", err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/pyeval/python"
+	"n3x/internal/diag"
 )
 
 // uses is what Python code reads of the datastore and calls, as far as it is written literally.
@@ -125,10 +126,16 @@ func (s *scan) call(c *python.Call) {
 	}
 }
 
+// noValues evaluates inline Python of which only the text matters.
+type noValues struct{}
+
+func (noValues) Eval(string, *datastore.Data, diag.Pos) (string, error) { return "", nil }
+
 // expanded notes what a text given to d.expand refers to.
 func (s *scan) expanded(text string) {
-	// The values do not matter, and without any, inline Python fails after it was noted.
-	trace, _ := datastore.New().Trace(text, "")
+	d := datastore.New()
+	d.SetEvaluator(noValues{})
+	trace, _ := d.Trace(text, "") // what cannot be expanded reads nothing
 	for _, r := range trace.References {
 		s.reads[r] = true
 	}

@@ -22,13 +22,16 @@ func (c *code) shell(text string) []string {
 	return names
 }
 
-const maxShellDepth = 100 // of substitutions inside of each other
+const (
+	maxShellDepth = 100 // of substitutions inside of each other
+	maxEvalDepth  = 1   // of what eval runs; each level reads its text once more
+)
 
 // shell reads a text by the POSIX shell's grammar, as far as it takes to tell commands from arguments.
 type shell struct {
 	text          string
 	at            int
-	depth         int
+	depth, evals  int
 	here          []string // delimiters of here-documents whose text starts on the next line
 	runs, defines map[string]bool
 }
@@ -82,7 +85,7 @@ func (s *shell) list(end string) {
 				s.at = start
 				return
 			}
-			word := s.text[start:s.at]
+			word := strings.ReplaceAll(s.text[start:s.at], "\\\n", "")
 			if s.at < len(s.text) && strings.IndexByte("<>", s.text[s.at]) >= 0 && strings.Trim(word, "0123456789") == "" {
 				continue // the number of what is redirected
 			}
@@ -118,8 +121,10 @@ func (s *shell) skipTo(mark string) {
 
 // finish ends a simple command.
 func (s *shell) finish(cmd *command) {
-	if len(cmd.eval) > 0 {
+	if len(cmd.eval) > 0 && s.evals < maxEvalDepth {
+		s.evals++
 		s.inside(strings.Join(cmd.eval, " "))
+		s.evals--
 	}
 	*cmd = command{first: true}
 }
@@ -127,7 +132,7 @@ func (s *shell) finish(cmd *command) {
 // inside reads a text of its own: what eval and backquotes run.
 func (s *shell) inside(text string) {
 	if s.depth < maxShellDepth {
-		sub := &shell{text: text, depth: s.depth, runs: s.runs, defines: s.defines}
+		sub := &shell{text: text, depth: s.depth + 1, evals: s.evals, runs: s.runs, defines: s.defines}
 		sub.list("")
 	}
 }

@@ -66,12 +66,14 @@ func (r *run) findAttr(x starlark.Value, name string) (starlark.Value, error) {
 		}
 	case *pyType:
 		return r.typeAttr(x, name)
-	case *file:
+	case *openFile:
 		return x.attr(name)
 	case *pattern:
 		return x.attr(name)
 	case *environ:
 		return x.attr(name)
+	case *dictLike:
+		return x.attr(r, name)
 	case *uuidValue:
 		if name == "hex" {
 			return text(strings.ReplaceAll(x.id.String(), "-", "")), nil
@@ -105,8 +107,11 @@ func (r *run) moduleAttr(m *module, name string) (starlark.Value, error) {
 	if v := m.attrs[name]; v != nil {
 		return v, nil
 	}
-	if name == "__name__" {
+	switch {
+	case name == "__name__":
 		return text(m.name), nil
+	case full == "sys.path", full == "bb.fetch2.methods", full == "bb.fetch.methods":
+		return starlark.NewList(nil), nil // class code adds to these; what can be imported and fetched is decided elsewhere
 	}
 	return nil, unsupported("%s", full)
 }

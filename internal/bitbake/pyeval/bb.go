@@ -29,7 +29,9 @@ func makeBB() *module {
 	}, nil)
 	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask}, nil)
 	smart := ns("bb.data_smart", nil, map[string]starlark.Value{"ExpansionError": expansionError})
-	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl}, map[string]starlark.Value{"BBFetchException": fetchError, "MalformedUrl": malformedURL})
+	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "URI": bbURI}, map[string]starlark.Value{
+		"BBFetchException": fetchError, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(),
+	})
 	oldFetch := ns("bb.fetch", nil, nil)
 	oldFetch.attrs = fetch.attrs
 	event := ns("bb.event", map[string]impl{"getName": bbEventName}, nil)
@@ -42,6 +44,14 @@ func makeBB() *module {
 		"note": bbLog("note"), "plain": bbLog("plain"), "warn": bbLog("warn"), "warnonce": bbLog("warn"), "error": bbLog("error"),
 		"erroronce": bbLog("error"), "verbnote": bbLog("note"), "debug": bbDebug, "fatal": bbFatal,
 	}, sub)
+}
+
+// exportVars are the variables of the environment that the fetchers of BitBake 2.8, the release that ISAR comes with, pass on.
+func exportVars() starlark.Value {
+	return texts(strings.Fields("HOME PATH HTTP_PROXY http_proxy HTTPS_PROXY https_proxy FTP_PROXY ftp_proxy FTPS_PROXY ftps_proxy NO_PROXY no_proxy " +
+		"ALL_PROXY all_proxy GIT_PROXY_COMMAND GIT_SSH GIT_SSH_COMMAND GIT_SSL_CAINFO GIT_SMART_HTTP SSH_AUTH_SOCK SSH_AGENT_PID SOCKS5_USER " +
+		"SOCKS5_PASSWD DBUS_SESSION_BUS_ADDRESS P4CONFIG SSL_CERT_FILE NODE_EXTRA_CA_CERTS AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY " +
+		"AWS_ROLE_ARN AWS_WEB_IDENTITY_TOKEN_FILE AWS_DEFAULT_REGION AWS_SESSION_TOKEN GIT_CACHE_PATH REMOTE_CONTAINERS_IPC SSL_CERT_DIR"))
 }
 
 // log hands a message to the embedding program.

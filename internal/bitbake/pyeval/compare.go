@@ -90,7 +90,7 @@ func equal(x, y starlark.Value, depth int) (bool, error) {
 	case *uuidValue:
 		b, ok := y.(*uuidValue)
 		return ok && a.id == b.id, nil
-	case *slice, *structTime, *pattern:
+	case *slice, *structTime, *pattern, *dictLike:
 		return false, unsupported("a comparison of %s objects", typeName(x))
 	}
 	if a, ok := asSet(x); ok {
@@ -262,8 +262,10 @@ func (r *run) contains(container, v starlark.Value) (bool, error) {
 		if !ok {
 			return false, raise(typeError, "str expected, not %s", typeName(v))
 		}
-		_, set := r.in.opts.Environ[string(name)]
+		_, set := r.environ(string(name))
 		return set, nil
+	case *dictLike:
+		return r.contains(c.dict, v)
 	case starlark.Bytes:
 		return false, unsupported("\"in\" with bytes")
 	}

@@ -22,8 +22,8 @@ func (hostFiles) ReadFile(path string) ([]byte, error)       { return os.ReadFil
 func (hostFiles) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
 func (hostFiles) Readlink(path string) (string, error)       { return os.Readlink(path) }
 
-// file is an open file, read as a whole.
-type file struct {
+// openFile is an open file, read as a whole.
+type openFile struct {
 	opaque
 	name   string
 	rest   string
@@ -31,8 +31,8 @@ type file struct {
 	closed bool
 }
 
-func (*file) String() string { return "<file>" }
-func (*file) Type() string   { return "_io.TextIOWrapper" }
+func (*openFile) String() string { return "<file>" }
+func (*openFile) Type() string   { return "_io.TextIOWrapper" }
 
 // absolute resolves a path against the current directory.
 func (r *run) absolute(p string) (string, error) {
@@ -101,7 +101,7 @@ func biOpen(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, osException(err, name)
 	}
-	f := &file{name: name, rest: string(content), binary: mode == "rb"}
+	f := &openFile{name: name, rest: string(content), binary: mode == "rb"}
 	if !f.binary {
 		if !utf8.Valid(content) {
 			return nil, unsupported("the file %s, which is not UTF-8", name)
@@ -111,7 +111,7 @@ func biOpen(r *run, a args) (starlark.Value, error) {
 	return f, sized(len(content), maxText)
 }
 
-func (f *file) value(s string) starlark.Value {
+func (f *openFile) value(s string) starlark.Value {
 	if f.binary {
 		return starlark.Bytes(s)
 	}
@@ -119,7 +119,7 @@ func (f *file) value(s string) starlark.Value {
 }
 
 // line takes the next line with its end; "" at the end of the file.
-func (f *file) line() string {
+func (f *openFile) line() string {
 	n := strings.IndexByte(f.rest, '\n') + 1
 	if n == 0 {
 		n = len(f.rest)
@@ -129,7 +129,7 @@ func (f *file) line() string {
 	return s
 }
 
-func (f *file) lines() nextFunc {
+func (f *openFile) lines() nextFunc {
 	return func() (starlark.Value, bool, error) {
 		if f.closed {
 			return nil, false, raise(valueError, "I/O operation on closed file.")
@@ -139,7 +139,7 @@ func (f *file) lines() nextFunc {
 	}
 }
 
-func (f *file) attr(name string) (starlark.Value, error) {
+func (f *openFile) attr(name string) (starlark.Value, error) {
 	var do func(r *run) (starlark.Value, error)
 	switch name {
 	case "read":

@@ -32,7 +32,7 @@ func checkKey(k starlark.Value) error {
 				return err
 			}
 		}
-	case *exc, *iterator, *namespace, *data, *frame, *file, *rng, *pattern, *uuidValue, *structTime:
+	case *exc, *iterator, *namespace, *data, *frame, *openFile, *rng, *pattern, *uuidValue, *structTime, *dictLike:
 		return unsupported("a %s object as a key", typeName(k))
 	}
 	return nil

@@ -43,6 +43,8 @@ func (r *run) index(x, i starlark.Value) (starlark.Value, error) {
 		return v, nil
 	case *data:
 		return x.item(i)
+	case *dictLike:
+		return x.item(r, i)
 	case *environ:
 		return x.item(r, i)
 	case *namespace:
@@ -235,8 +237,12 @@ func (r *run) setItem(x, i, v starlark.Value) error {
 			return err
 		}
 		return r.setVar(x, name, v)
+	case *dictLike:
+		return setKey(x.dict, i, v)
 	case *environ:
-		return unsupported("a change of os.environ")
+		return x.set(r, i, v)
+	case *contextTable:
+		return x.set(r, i, v)
 	}
 	return raise(typeError, "'%s' object does not support item assignment", typeName(x))
 }
@@ -319,8 +325,10 @@ func (r *run) deleteItem(x, i starlark.Value) error {
 		}
 		r.wrote = true
 		return fromVars(x.vars.DelVar(name))
+	case *dictLike:
+		return r.deleteItem(x.dict, i)
 	case *environ:
-		return unsupported("a change of os.environ")
+		return unsupported("taking a variable out of os.environ")
 	}
 	return raise(typeError, "'%s' object doesn't support item deletion", typeName(x))
 }

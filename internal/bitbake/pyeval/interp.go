@@ -24,8 +24,9 @@ type Interp struct {
 	context  map[string]starlark.Value // what BitBake adds: os, bb, time, ...
 	modules  map[string]starlark.Value // what can be imported
 
-	mu    sync.Mutex
-	cache map[string]compiled
+	mu       sync.Mutex
+	cache    map[string]compiled
+	injected map[string]starlark.Value // by bb.utils._context[name] = module
 }
 
 // compiled is a cached translation, or why there is none.
@@ -49,7 +50,7 @@ func New(opts Options) *Interp {
 	if opts.MaxSteps == 0 {
 		opts.MaxSteps = maxSteps
 	}
-	in := &Interp{opts: opts, cache: map[string]compiled{}, helpers: makeHelpers(), methods: makeMethods(), builtins: makeBuiltins()}
+	in := &Interp{opts: opts, cache: map[string]compiled{}, injected: map[string]starlark.Value{}, helpers: makeHelpers(), methods: makeMethods(), builtins: makeBuiltins()}
 	in.modules = makeModules(opts)
 	in.context = map[string]starlark.Value{}
 	for _, name := range []string{"os", "bb", "time", "oe", "sys"} {

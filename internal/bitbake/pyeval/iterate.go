@@ -24,6 +24,8 @@ func (r *run) iterate(v starlark.Value) (nextFunc, error) {
 		return r.ticking(overDict(v, v.Keys())), nil
 	case *view:
 		return r.ticking(overDict(v.dict, v.list())), nil
+	case *dictLike:
+		return r.iterate(v.dict)
 	case *starlark.Set:
 		vs := setElems(v)
 		if err := setOrder(vs); err != nil {
@@ -41,7 +43,7 @@ func (r *run) iterate(v starlark.Value) (nextFunc, error) {
 		}), nil
 	case *iterator:
 		return r.ticking(v.next), nil
-	case *file:
+	case *openFile:
 		return r.ticking(v.lines()), nil
 	case *data:
 		return nil, unsupported("an iteration over d")

@@ -20,7 +20,7 @@ func jsonLoad(r *run, a args) (starlark.Value, error) {
 	if err := a.exactly(1); err != nil {
 		return nil, unsupported("json.load() with options")
 	}
-	f, ok := a.pos[0].(*file)
+	f, ok := a.pos[0].(*openFile)
 	if !ok {
 		return nil, unsupported("json.load() of a %s", typeName(a.pos[0]))
 	}

@@ -3,9 +3,8 @@
 package pyeval
 
 import (
-	"io/fs"
+	"maps"
 	"os"
-	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -25,10 +24,34 @@ func (*environ) item(r *run, key starlark.Value) (starlark.Value, error) {
 	if !ok {
 		return nil, raise(typeError, "str expected, not %s", typeName(key))
 	}
-	if v, set := r.in.opts.Environ[string(name)]; set {
+	if v, set := r.environ(string(name)); set {
 		return text(v), nil
 	}
 	return nil, &raised{&exc{class: keyError, args: starlark.Tuple{key}}}
+}
+
+// set changes a variable for the rest of this evaluation; what else BitBake's process would see of it depends on the
+// order in which it evaluates things.
+func (*environ) set(r *run, key, value starlark.Value) error {
+	name, ok1 := key.(starlark.String)
+	v, ok2 := value.(starlark.String)
+	if !ok1 || !ok2 {
+		return raise(typeError, "str expected, not %s", typeName(value))
+	}
+	if r.exported == nil {
+		r.exported = map[string]string{}
+	}
+	r.exported[string(name)] = string(v)
+	return nil
+}
+
+// environ looks a variable up.
+func (r *run) environ(name string) (string, bool) {
+	if v, set := r.exported[name]; set {
+		return v, true
+	}
+	v, set := r.in.opts.Environ[name]
+	return v, set
 }
 
 func (e *environ) attr(name string) (starlark.Value, error) {
@@ -37,9 +60,11 @@ func (e *environ) attr(name string) (starlark.Value, error) {
 		return builtin(name, environGet), nil
 	case "copy":
 		return builtin(name, func(r *run, a args) (starlark.Value, error) {
-			out := starlark.NewDict(len(r.in.opts.Environ))
-			for _, k := range sortedKeys(r.in.opts.Environ) {
-				if err := out.SetKey(text(k), text(r.in.opts.Environ[k])); err != nil {
+			all := maps.Clone(r.in.opts.Environ)
+			maps.Copy(all, r.exported)
+			out := starlark.NewDict(len(all))
+			for _, k := range sortedKeys(all) {
+				if err := out.SetKey(text(k), text(all[k])); err != nil {
 					return nil, err
 				}
 			}
@@ -58,7 +83,7 @@ func environGet(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch value, set := r.in.opts.Environ[name]; {
+	switch value, set := r.environ(name); {
 	case set:
 		return text(value), nil
 	case v[1] != nil:
@@ -82,7 +107,7 @@ func ns(name string, funcs map[string]impl, values map[string]starlark.Value) *m
 func makeOS() *module {
 	return ns("os", map[string]impl{
 		"cpu_count": osCPUCount, "sched_getaffinity": osAffinity, "sysconf": osSysconf, "getpid": osGetpid, "getcwd": osGetcwd,
-		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink, "geteuid": osGeteuid,
+		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink, "walk": osWalk, "stat": osStat(Files.Stat), "lstat": osStat(Files.Lstat), "geteuid": osGeteuid,
 	}, map[string]starlark.Value{
 		"environ": &environ{}, "path": makeOSPath(), "sep": text("/"), "linesep": text("\n"), "pathsep": text(":"), "curdir": text("."),
 		"pardir": text(".."), "name": text("posix"), "error": osError, "extsep": text("."), "devnull": text("/dev/null"),
@@ -217,284 +242,4 @@ func osReadlink(r *run, a args) (starlark.Value, error) {
 		return nil, osException(err, name)
 	}
 	return text(target), nil
-}
-
-func makeOSPath() *module {
-	return ns("os.path", map[string]impl{
-		"basename": pathFunc(func(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }),
-		"dirname":  pathFunc(pathDir),
-		"normpath": pathFunc(pathNorm),
-		"isabs": func(_ *run, a args) (starlark.Value, error) {
-			p, err := onePath(a)
-			return boolean(strings.HasPrefix(p, "/")), err
-		},
-		"join": pathJoin, "split": pathSplit, "splitext": pathSplitext, "abspath": pathAbs, "relpath": pathRel, "realpath": pathReal,
-		"commonprefix": pathCommonPrefix, "commonpath": pathCommonPath, "expanduser": pathExpandUser, "exists": pathExists,
-		"lexists": pathTest(Files.Lstat, func(fs.FileInfo) bool { return true }),
-		"isfile":  pathTest(Files.Stat, func(i fs.FileInfo) bool { return i.Mode().IsRegular() }),
-		"isdir":   pathTest(Files.Stat, fs.FileInfo.IsDir),
-		"islink":  pathTest(Files.Lstat, func(i fs.FileInfo) bool { return i.Mode()&fs.ModeSymlink != 0 }),
-		"getsize": pathStat(func(i fs.FileInfo) starlark.Value { return starlark.MakeInt64(i.Size()) }),
-		"getmtime": pathStat(func(i fs.FileInfo) starlark.Value {
-			return starlark.Float(float64(i.ModTime().Unix()) + float64(i.ModTime().Nanosecond())*1e-9)
-		}),
-	}, map[string]starlark.Value{"sep": text("/"), "pardir": text(".."), "curdir": text("."), "extsep": text(".")})
-}
-
-func onePath(a args) (string, error) {
-	if err := a.exactly(1); err != nil {
-		return "", err
-	}
-	s, ok := a.pos[0].(starlark.String)
-	if !ok {
-		return "", raise(typeError, "expected str, bytes or os.PathLike object, not %s", typeName(a.pos[0]))
-	}
-	return string(s), nil
-}
-
-func pathFunc(f func(string) string) impl {
-	return func(_ *run, a args) (starlark.Value, error) {
-		p, err := onePath(a)
-		if err != nil {
-			return nil, err
-		}
-		return text(f(p)), nil
-	}
-}
-
-func pathDir(p string) string {
-	head := p[:strings.LastIndexByte(p, '/')+1]
-	if strings.Trim(head, "/") != "" {
-		return strings.TrimRight(head, "/")
-	}
-	return head
-}
-
-// pathNorm is posixpath.normpath, where two leading slashes stay two.
-func pathNorm(p string) string {
-	if p == "" {
-		return "."
-	}
-	clean := path.Clean(p)
-	if strings.HasPrefix(p, "//") && !strings.HasPrefix(p, "///") {
-		return "/" + clean
-	}
-	return clean
-}
-
-func pathJoin(_ *run, a args) (starlark.Value, error) {
-	if len(a.kw) > 0 || len(a.pos) == 0 {
-		return nil, raise(typeError, "join() missing 1 required positional argument: 'a'")
-	}
-	out := ""
-	for i, v := range a.pos {
-		p, ok := v.(starlark.String)
-		switch {
-		case !ok:
-			return nil, raise(typeError, "join() argument must be str, bytes, or os.PathLike object, not '%s'", typeName(v))
-		case i == 0 || strings.HasPrefix(string(p), "/"):
-			out = string(p)
-		case out == "" || strings.HasSuffix(out, "/"):
-			out += string(p)
-		default:
-			out += "/" + string(p)
-		}
-	}
-	return text(out), nil
-}
-
-func pathSplit(_ *run, a args) (starlark.Value, error) {
-	p, err := onePath(a)
-	if err != nil {
-		return nil, err
-	}
-	return starlark.Tuple{text(pathDir(p)), text(p[strings.LastIndexByte(p, '/')+1:])}, nil
-}
-
-// pathSplitext splits at the last dot; leading dots of the name belong to the name.
-func pathSplitext(_ *run, a args) (starlark.Value, error) {
-	p, err := onePath(a)
-	if err != nil {
-		return nil, err
-	}
-	base := strings.LastIndexByte(p, '/') + 1
-	dot := strings.LastIndexByte(p, '.')
-	if dot < base || strings.Trim(p[base:dot], ".") == "" {
-		return starlark.Tuple{text(p), text("")}, nil
-	}
-	return starlark.Tuple{text(p[:dot]), text(p[dot:])}, nil
-}
-
-func pathAbs(r *run, a args) (starlark.Value, error) {
-	p, err := onePath(a)
-	if err != nil {
-		return nil, err
-	}
-	if p == "" {
-		p = "."
-	}
-	full, err := r.absolute(p)
-	return text(pathNorm(full)), err
-}
-
-func pathRel(r *run, a args) (starlark.Value, error) {
-	v, err := a.bind("path", "start?")
-	if err != nil {
-		return nil, err
-	}
-	if isNone(v[1]) {
-		v[1] = text(".")
-	}
-	var parts [2][]string
-	for i, x := range v {
-		p, err := a.wantStr(x)
-		if err != nil {
-			return nil, err
-		}
-		if p == "" && i == 0 {
-			return nil, raise(valueError, "no path specified")
-		}
-		if p == "" {
-			p = "."
-		}
-		full, err := r.absolute(p)
-		if err != nil {
-			return nil, err
-		}
-		parts[i] = strings.FieldsFunc(pathNorm(full), func(c rune) bool { return c == '/' })
-	}
-	same := 0
-	for same < min(len(parts[0]), len(parts[1])) && parts[0][same] == parts[1][same] {
-		same++
-	}
-	out := slices.Repeat([]string{".."}, len(parts[1])-same)
-	out = append(out, parts[0][same:]...)
-	if len(out) == 0 {
-		return text("."), nil
-	}
-	return text(strings.Join(out, "/")), nil
-}
-
-// pathReal resolves symbolic links as far as the path exists.
-func pathReal(r *run, a args) (starlark.Value, error) {
-	p, err := onePath(a)
-	if err != nil {
-		return nil, err
-	}
-	full, err := r.absolute(p)
-	if err != nil {
-		return nil, err
-	}
-	todo := strings.Split(full, "/")
-	at, links := "/", 0
-	for len(todo) > 0 {
-		part := todo[0]
-		todo = todo[1:]
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			at = path.Dir(at)
-			continue
-		}
-		next := path.Join(at, part)
-		target, err := r.in.opts.Files.Readlink(next)
-		if err != nil {
-			at = next
-			continue
-		}
-		if links++; links > 40 {
-			return nil, unsupported("os.path.realpath() of a loop of links")
-		}
-		if path.IsAbs(target) {
-			at = "/"
-		}
-		todo = append(strings.Split(target, "/"), todo...)
-	}
-	return text(at), nil
-}
-
-func pathCommonPrefix(r *run, a args) (starlark.Value, error) {
-	if err := a.exactly(1); err != nil {
-		return nil, err
-	}
-	items, err := r.collect(a.pos[0])
-	if err != nil || len(items) == 0 {
-		return text(""), err
-	}
-	var prefix []rune
-	for i, v := range items {
-		s, ok := v.(starlark.String)
-		if !ok {
-			return nil, unsupported("os.path.commonprefix() of %s values", typeName(v))
-		}
-		if i == 0 {
-			prefix = []rune(string(s))
-			continue
-		}
-		n := 0
-		for _, c := range string(s) {
-			if n == len(prefix) || prefix[n] != c {
-				break
-			}
-			n++
-		}
-		prefix = prefix[:n]
-	}
-	return text(string(prefix)), nil
-}
-
-func pathExpandUser(r *run, a args) (starlark.Value, error) {
-	p, err := onePath(a)
-	if err != nil || !strings.HasPrefix(p, "~") {
-		return text(p), err
-	}
-	home, set := r.in.opts.Environ["HOME"]
-	if p != "~" && !strings.HasPrefix(p, "~/") || !set {
-		return nil, unsupported("os.path.expanduser(%q)", p)
-	}
-	if home = strings.TrimRight(home, "/") + p[1:]; home == "" {
-		home = "/"
-	}
-	return text(home), nil
-}
-
-func pathExists(r *run, a args) (starlark.Value, error) {
-	return pathTest(Files.Stat, func(fs.FileInfo) bool { return true })(r, a)
-}
-
-func pathTest(stat func(Files, string) (fs.FileInfo, error), ok func(fs.FileInfo) bool) impl {
-	return func(r *run, a args) (starlark.Value, error) {
-		p, err := onePath(a)
-		if err != nil {
-			return nil, err
-		}
-		if p == "" || strings.Contains(p, "\x00") {
-			return boolean(false), nil
-		}
-		full, err := r.absolute(p)
-		if err != nil {
-			return nil, err
-		}
-		info, err := stat(r.in.opts.Files, full)
-		return boolean(err == nil && ok(info)), nil
-	}
-}
-
-func pathStat(get func(fs.FileInfo) starlark.Value) impl {
-	return func(r *run, a args) (starlark.Value, error) {
-		p, err := onePath(a)
-		if err != nil {
-			return nil, err
-		}
-		full, err := r.absolute(p)
-		if err != nil {
-			return nil, err
-		}
-		info, err := r.in.opts.Files.Stat(full)
-		if err != nil {
-			return nil, osException(err, p)
-		}
-		return get(info), nil
-	}
 }

@@ -26,6 +26,8 @@ type run struct {
 	steps   uint64
 	nested  int      // generators that are running, one inside of another
 	closers []func() // release what the run has started
+
+	exported map[string]string // os.environ[name] = value
 }
 
 const runKey = "run"
@@ -198,7 +200,12 @@ func (r *run) context(name string) (starlark.Value, bool) {
 	if f := r.site.Lib.find(name); f != nil {
 		return builtin(name, func(r *run, a args) (starlark.Value, error) { return r.callDef(f, a) }), true
 	}
-	v := r.in.context[name]
+	if v := r.in.context[name]; v != nil {
+		return v, true
+	}
+	r.in.mu.Lock()
+	defer r.in.mu.Unlock()
+	v := r.in.injected[name]
 	return v, v != nil
 }
 

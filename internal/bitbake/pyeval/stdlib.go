@@ -40,10 +40,10 @@ func makeItertools() *module {
 	}}, nil)
 }
 
-// makeCollections has OrderedDict.fromkeys, the old way to drop duplicates in order.
+// makeCollections has counters, dicts with defaults and OrderedDict.fromkeys, the old way to drop duplicates in order.
 func makeCollections() *module {
 	ordered := ns("collections.OrderedDict", map[string]impl{"fromkeys": dictFromkeys}, nil)
-	return ns("collections", nil, map[string]starlark.Value{"OrderedDict": ordered})
+	return ns("collections", map[string]impl{"Counter": newCounter, "defaultdict": newDefaultdict}, map[string]starlark.Value{"OrderedDict": ordered})
 }
 
 // makePwd looks users up in the host's database.

@@ -104,7 +104,7 @@ func helpAssert(_ *run, a starlark.Tuple) (starlark.Value, error) {
 
 // helpOpen enters a context manager; only files are ones.
 func helpOpen(_ *run, a starlark.Tuple) (starlark.Value, error) {
-	if f, ok := a[0].(*file); ok {
+	if f, ok := a[0].(*openFile); ok {
 		return f, nil
 	}
 	return nil, unsupported("with and a %s object", typeName(a[0]))
@@ -113,6 +113,6 @@ func helpOpen(_ *run, a starlark.Tuple) (starlark.Value, error) {
 // helpWith runs the body of a with statement and leaves the context manager.
 func helpWith(r *run, a starlark.Tuple) (starlark.Value, error) {
 	how, err := r.call(a[1])
-	a[0].(*file).closed = true
+	a[0].(*openFile).closed = true
 	return how, err
 }

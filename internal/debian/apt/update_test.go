@@ -468,7 +468,8 @@ func TestDamagedCache(t *testing.T) {
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	a := newArchive(t)
-	c := mustOpen(t, a.options())
+	o := a.options()
+	c := mustOpen(t, o)
 	digest := func() string {
 		t.Helper()
 		d, err := c.Digest(context.Background(), nil)
@@ -496,9 +497,9 @@ func TestDigest(t *testing.T) {
 	if s.Digest != second || !strings.Contains(versions(s), "99") {
 		t.Errorf("load: %s with %s, want %s", s.Digest, versions(s), second)
 	}
-	files, err := filepath.Glob(filepath.Join(a.options().DownloadDir, "*", "parsed", "*"))
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob(filepath.Join(o.DownloadDir, "apt", "lists", "parsed", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d parsed indices, %v", len(files), err)
 	}
 	for _, f := range files {
 		if err := os.WriteFile(f, []byte("damaged"), 0o666); err != nil {

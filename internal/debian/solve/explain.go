@@ -54,7 +54,11 @@ func (e *explainer) because(x variable, depth int) *Reason {
 
 func (e *explainer) why(x variable, d decision, c *clause, depth int) *Reason {
 	// A package is there since its version is, and the other way round: say it once.
-	for c != nil && c.group == groupSelectVersion && !c.negative && d == must && c.reason != 0 {
+	// Two steps are enough; the clause of an undone decision may lead in a circle.
+	for range 2 {
+		if c == nil || c.group != groupSelectVersion || c.negative || d != must || c.reason == 0 {
+			break
+		}
 		x = c.reason
 		c = e.at(x).reason
 	}

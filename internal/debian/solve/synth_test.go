@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"testing"
 
 	"n3x/internal/arch"
 	"n3x/internal/debian"
@@ -220,4 +221,95 @@ func older(rng *rand.Rand, tree []*debian.Package) []*debian.Package {
 		}
 	}
 	return tree
+}
+
+// TestPlansAreWhole checks, without the solver's own graph, that what plans leave behind has all it needs and
+// nothing that excludes one another.
+func TestPlansAreWhole(t *testing.T) {
+	plans := 0
+	for seed := range 3000 {
+		r, requests := syntheticWorld(seed)
+		if len(r.Foreign) > 0 || sameID(r.Packages) {
+			continue
+		}
+		u := NewUniverse(r)
+		for _, words := range requests {
+			plan, err := u.Solve(words...)
+			if err != nil {
+				continue
+			}
+			plans++
+			for _, problem := range problems(after(r.Installed, plan)) {
+				t.Errorf("seed %d %v: %s", seed, words, problem)
+			}
+		}
+	}
+	if plans < 5000 {
+		t.Errorf("only %d plans", plans)
+	}
+}
+
+// sameID reports whether a version exists in two builds: which of them counts is apt's choice, not for this check.
+func sameID(list []*debian.Package) bool {
+	seen := map[string]bool{}
+	return slices.ContainsFunc(list, func(p *debian.Package) bool {
+		again := seen[p.ID()]
+		seen[p.ID()] = true
+		return again
+	})
+}
+
+// after is the tree once plan is carried out.
+func after(installed []*debian.Package, plan *Plan) []*debian.Package {
+	tree := slices.Concat(plan.Install, plan.Upgrade)
+	for _, p := range installed {
+		gone := func(q *debian.Package) bool { return q.Name == p.Name && q.Architecture == p.Architecture }
+		replaced := func(q *debian.Package) bool { return q.Name == p.Name }
+		if !slices.ContainsFunc(plan.Remove, gone) && !slices.ContainsFunc(plan.Upgrade, replaced) {
+			tree = append(tree, p)
+		}
+	}
+	return tree
+}
+
+func problems(tree []*debian.Package) (list []string) {
+	for _, p := range tree {
+		for _, d := range []debian.Dependency{p.PreDepends, p.Depends} {
+			for _, alternatives := range d {
+				if !slices.ContainsFunc(alternatives, func(r debian.Relation) bool {
+					return slices.ContainsFunc(tree, func(q *debian.Package) bool { return fulfils(q, r) })
+				}) {
+					list = append(list, p.ID()+" lacks "+alternatives.String())
+				}
+			}
+		}
+		for _, alternatives := range slices.Concat(p.Conflicts, p.Breaks) {
+			for _, q := range tree {
+				if q.Name != p.Name && fulfils(q, alternatives[0]) {
+					list = append(list, p.ID()+" excludes "+q.ID())
+				}
+			}
+		}
+	}
+	return list
+}
+
+// fulfils is dpkg's rule for one architecture.
+func fulfils(q *debian.Package, r debian.Relation) bool {
+	switch r.ArchQual {
+	case "", "amd64":
+	case "any":
+		if q.MultiArch != "allowed" {
+			// "name:any" may also be provided by name, but not in these universes
+			return false
+		}
+	default:
+		return false
+	}
+	if q.Name == r.Name && r.SatisfiedBy(q.Version) {
+		return true
+	}
+	return slices.ContainsFunc(q.Provides, func(a debian.Alternatives) bool {
+		return a[0].Name == r.Name && a[0].ArchQual == "" && r.SatisfiedBy(a[0].Version)
+	})
 }

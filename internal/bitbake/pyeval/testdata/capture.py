@@ -15,7 +15,7 @@ os.environ.update({"HOME": "/home/user", "LANG": "C.UTF-8"})
 os.chdir("/")
 
 import bb.data_smart, bb.data, bb.utils, bb.parse, bb.fetch2, bb.build, bb.event
-import oe.utils, oe.types
+import oe.utils, oe.types, oe.data
 
 bb.utils.get_context()["oe"] = oe
 bb.utils.get_context()["sys"] = sys

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+
+package pyeval
+
+import (
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// standardModules are modules of CPython of which this package has nothing. Importing one is harmless; only what
+// the code then takes out of it is refused.
+const standardModules = " abc argparse array ast asyncio base64 bisect builtins bz2 calendar codecs concurrent configparser contextlib copy " +
+	"csv ctypes dataclasses datetime decimal difflib email enum fcntl filecmp fileinput fractions functools getpass gettext grp gzip hashlib " +
+	"heapq hmac html http importlib inspect io ipaddress locale logging lzma math mimetypes multiprocessing netrc numbers operator optparse " +
+	"pathlib pickle pkgutil posix posixpath pprint pwd queue random resource sched secrets select selectors shelve shutil signal socket sqlite3 " +
+	"ssl stat statistics struct subprocess sysconfig tarfile tempfile textwrap threading timeit tokenize traceback types typing unicodedata " +
+	"unittest urllib warnings weakref xml xmlrpc zipfile zlib "
+
+// bitbakeModules are the parts of bb of which this package has nothing.
+const bitbakeModules = " asyncrpc cache checksum codeparser compress cooker daemonize exceptions main methodpool monitordisk msg namedtuple_with_abc " +
+	"persist_data process progress providers pysh remotedata runqueue server siggen taskdata tinfoil ui "
+
+// importModule gives the module that "import name" binds: bind is name itself or its first part.
+func (r *run) importModule(name, bind string) (starlark.Value, error) {
+	parts := strings.Split(name, ".")
+	top := r.in.modules[parts[0]]
+	if top == nil {
+		exists, err := r.moduleExists(name)
+		if err != nil {
+			return nil, err
+		}
+		if !exists {
+			return nil, unsupported("the module %s", name)
+		}
+		return ns(bind, nil, nil), nil
+	}
+	full := starlark.Value(top)
+	for i, part := range parts[1:] {
+		m, ok := full.(*module)
+		if !ok {
+			return nil, unsupported("the module %s", name)
+		}
+		if full = m.attrs[part]; full != nil {
+			continue
+		}
+		path := strings.Join(parts[:i+2], ".")
+		exists, err := r.moduleExists(path)
+		if err != nil || !exists {
+			return nil, unsupported("the module %s", name)
+		}
+		full = ns(path, nil, nil)
+	}
+	if bind == name {
+		return full, nil
+	}
+	return top, nil
+}
+
+// moduleExists knows CPython's own modules and BitBake's, and looks for those of layers as BitBake does: in the
+// folders "lib" of BBPATH.
+func (r *run) moduleExists(name string) (bool, error) {
+	top, rest, _ := strings.Cut(name, ".")
+	if strings.Contains(standardModules, " "+top+" ") || top == "bb" && strings.Contains(bitbakeModules, " "+rest+" ") {
+		return true, nil
+	}
+	bbpath, _, err := r.d.vars.Var("BBPATH", true)
+	if err != nil {
+		return false, fromVars(err)
+	}
+	file := strings.ReplaceAll(name, ".", "/")
+	for _, dir := range strings.Split(bbpath, ":") {
+		if !strings.HasPrefix(dir, "/") {
+			continue
+		}
+		for _, candidate := range []string{".py", "/__init__.py"} {
+			if info, err := r.in.opts.Files.Stat(pathNorm(dir) + "/lib/" + file + candidate); err == nil && info.Mode().IsRegular() {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// importFrom is "from name import item".
+func (r *run) importFrom(name, item string) (starlark.Value, error) {
+	m, err := r.importModule(name, name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := r.attr(m, item)
+	if err != nil && r.in.modules[importTop(name)] != nil {
+		if sub, subErr := r.importModule(name+"."+item, name+"."+item); subErr == nil {
+			return sub, nil
+		}
+	}
+	return v, err
+}
+
+// contextTable is bb.utils._context, into which class code puts modules for everybody.
+type contextTable struct{ opaque }
+
+func (*contextTable) String() string { return "<bb.utils._context>" }
+func (*contextTable) Type() string   { return "dict" }
+
+// set allows what is already true, and modules that this package has nothing of: code that uses one is refused, since
+// the name is not known.
+func (*contextTable) set(r *run, key, v starlark.Value) error {
+	name, ok := key.(starlark.String)
+	m, isModule := v.(*module)
+	if !ok || !isModule {
+		return unsupported("bb.utils._context with this")
+	}
+	r.in.mu.Lock()
+	defer r.in.mu.Unlock()
+	if r.in.context[string(name)] == nil && r.in.injected[string(name)] == nil {
+		r.in.injected[string(name)] = m
+	}
+	return nil
+}
+
+// oeTypedValue is oe.data.typed_value for variables with the flag type "string", "list" or "boolean".
+func oeTypedValue(r *run, a args) (starlark.Value, error) {
+	v, err := a.bind("key", "d")
+	if err != nil {
+		return nil, err
+	}
+	value, _, err := r.varOf(v[0], v[1])
+	if err != nil {
+		return nil, err
+	}
+	vars := v[1].(*data).vars
+	kind, set, err := vars.VarFlag(word(v[0]), "type", true)
+	if err != nil {
+		return nil, fromVars(err)
+	}
+	switch kind = strings.ToLower(kind); {
+	case !set:
+		return nil, unsupported("oe.data.typed_value() of a variable without a type")
+	case kind == "string":
+		return text(value), nil
+	case kind == "boolean":
+		b, err := booleanOf(text(value))
+		return boolean(b), err
+	case kind != "list":
+		return nil, unsupported("oe.data.typed_value() of the type %s", kind)
+	}
+	separator, set, err := vars.VarFlag(word(v[0]), "separator", true)
+	switch {
+	case err != nil:
+		return nil, fromVars(err)
+	case set && separator != "":
+		return nil, unsupported("oe.data.typed_value() with a separator")
+	}
+	return texts(strings.FieldsFunc(value, isSpace)), nil
+}
+
+// bbURI is bb.fetch2.URI for URLs without quoting and queries.
+func bbURI(_ *run, a args) (starlark.Value, error) {
+	if err := a.exactly(1); err != nil {
+		return nil, err
+	}
+	uri, err := a.wantStr(a.pos[0])
+	if err != nil {
+		return nil, err
+	}
+	location, params, _ := strings.Cut(uri, ";")
+	scheme, rest, ok := strings.Cut(location, "://")
+	if !ok || !ascii(uri) || strings.ContainsAny(uri, "%?#[]@") || scheme == "" || strings.Trim(scheme, lowercase+"0123456789+-.") != "" || isDigit(scheme[0]) {
+		return nil, unsupported("bb.fetch2.URI(%q)", uri)
+	}
+	dict, err := urlParams(uri, params)
+	if err != nil {
+		return nil, unsupported("bb.fetch2.URI(%q)", uri)
+	}
+	attrs := map[string]starlark.Value{"scheme": text(scheme), "params": dict}
+	host, path, hasPath := strings.Cut(rest, "/")
+	if scheme != "file" && !strings.Contains(host, ":") {
+		attrs["hostname"], attrs["path"] = text(strings.ToLower(host)), text("")
+		if hasPath {
+			attrs["path"] = text("/" + path)
+		}
+	}
+	return &namespace{kind: "URI", attrs: attrs}, nil
+}
