@@ -98,7 +98,7 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 	err = runqueue.Run(ctx, s.jobs(), runqueue.Options{Parallel: threads, KeepGoing: s.o.KeepGoing})
 	result := &Result{Tasks: len(s.graph.Tasks), Ran: s.ran.value()}
 	if err != nil {
-		return result, err
+		return result, s.blameLock(err)
 	}
 	result.Images, err = s.images()
 	return result, err

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"n3x/internal/atomicfile"
 	"n3x/internal/bitbake/datastore"
@@ -117,7 +117,10 @@ func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *
 	if err := st.remove(); err != nil {
 		return err
 	}
-	start := time.Now()
+	before, err := st.deployed()
+	if err != nil {
+		return err
+	}
 	run := taskOf(t)
 	run.Progress = p
 	for _, d := range ancestors(t) {
@@ -136,7 +139,7 @@ func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *
 	if err := s.engine.Run(ctx, run); err != nil {
 		return err
 	}
-	return st.record(start)
+	return st.record(before)
 }
 
 // ancestors are all tasks that t needs, directly or not, in no particular order.
@@ -256,8 +259,26 @@ func (s *stamp) remove() error {
 	return nil
 }
 
-// record writes the stamp: the task was run from start until now.
-func (s *stamp) record(start time.Time) error {
+// deployed are the files in the deploy folder that bear the image's name.
+func (s *stamp) deployed() (map[string]fs.FileInfo, error) {
+	if s.deploy == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(s.deploy)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	files := map[string]fs.FileInfo{}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), s.image) {
+			files[filepath.Join(s.deploy, e.Name())] = info
+		}
+	}
+	return files, nil
+}
+
+// record writes the stamp. The task's are the deployed files that were not there, or were others, before it ran.
+func (s *stamp) record(before map[string]fs.FileInfo) error {
 	var b strings.Builder
 	layers, err := isar.ReadLayers(s.work)
 	if err != nil {
@@ -268,16 +289,13 @@ func (s *stamp) record(start time.Time) error {
 			fmt.Fprintf(&b, "layer %s\n", l.Dir)
 		}
 	}
-	if s.deploy != "" {
-		entries, err := os.ReadDir(s.deploy)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		for _, e := range entries {
-			info, err := e.Info()
-			if err == nil && strings.HasPrefix(e.Name(), s.image) && !info.ModTime().Before(start) {
-				fmt.Fprintf(&b, "file %s\n", filepath.Join(s.deploy, e.Name()))
-			}
+	after, err := s.deployed()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if old := before[name]; old == nil || !os.SameFile(old, after[name]) || !old.ModTime().Equal(after[name].ModTime()) {
+			fmt.Fprintf(&b, "file %s\n", name)
 		}
 	}
 	return atomicfile.Write(s.path, []byte(b.String()), 0o644)

@@ -19,6 +19,7 @@ import (
 	"n3x/internal/debian"
 	"n3x/internal/debian/apt"
 	"n3x/internal/debian/deb"
+	"n3x/internal/debian/solve"
 	"n3x/internal/diag"
 	"n3x/internal/isar/images"
 	"n3x/internal/progress"
@@ -255,6 +256,16 @@ func (s *session) useLock() error {
 		return lock.state(ctx, key, client, p)
 	}
 	return nil
+}
+
+// blameLock adds to what cannot be installed that only the packages of the lock file were there to choose from.
+func (s *session) blameLock(err error) error {
+	var unsolved *solve.Unsatisfiable
+	var d *diag.Error
+	if s.lock != nil && errors.As(err, &unsolved) && errors.As(err, &d) && d.Hint == "" {
+		d.Hint = fmt.Sprintf("this build may use the packages of %s only; when its packages have changed: n3x lock --update FILES", s.o.LockFile)
+	}
+	return err
 }
 
 // toolSet is one list of packages that was asked for together.

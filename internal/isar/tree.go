@@ -22,6 +22,7 @@ type Layer struct {
 	Task   string    // e.g. "do_rootfs_postprocess"
 	Dir    string    // overlay upper directory
 	Shared bool      // in the cache, used by others too; never written again
+	Base   bool      // of Debian's packages and settings alone, which its key stands for
 	Epoch  time.Time // of a shared layer: the newest of its packages
 }
 
@@ -218,6 +219,16 @@ func settleTimes(layer string, start, end, epoch time.Time) error {
 		}
 		return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 	})
+}
+
+// Epoch is the time that what the task adds to the tree bears.
+func (t *Tree) Epoch() time.Time { return t.epoch }
+
+// DropTree unmounts the tree and forgets what the task wrote to it; MountTree must follow.
+func (c *Call) DropTree() ([]Layer, error) {
+	t := c.run.tree
+	c.run.tree = nil
+	return t.Layers, errors.Join(unmount(t.Dir), sandbox.Remove(t.work), sandbox.Remove(t.Upper))
 }
 
 // KeepTree unmounts the tree and makes what the task wrote so far a layer of its own, called name; MountTree must follow.

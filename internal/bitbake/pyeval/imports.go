@@ -11,7 +11,7 @@ import (
 // standardModules are modules of CPython of which this package has nothing. Importing one is harmless; only what
 // the code then takes out of it is refused.
 const standardModules = " abc argparse array ast asyncio base64 bisect builtins bz2 calendar codecs concurrent configparser contextlib copy " +
-	"csv ctypes dataclasses datetime decimal difflib email enum fcntl filecmp fileinput fractions functools getpass gettext grp gzip hashlib " +
+	"csv dataclasses datetime decimal difflib email enum fcntl filecmp fileinput fractions functools getpass gettext grp gzip hashlib " +
 	"heapq hmac html http importlib inspect io ipaddress locale logging lzma math mimetypes multiprocessing netrc numbers operator optparse " +
 	"pathlib pickle pkgutil posix posixpath pprint pwd queue random resource sched secrets select selectors shelve shutil signal socket sqlite3 " +
 	"ssl stat statistics struct subprocess sysconfig tarfile tempfile textwrap threading timeit tokenize traceback types typing unicodedata " +

@@ -61,114 +61,146 @@ func (r *run) percent(format string, x starlark.Value) (starlark.Value, error) {
 	return text(b.String()), nil
 }
 
-// directive handles one "%..." at the beginning of s and gives its length and its replacement.
+// directive is one "%..." that is being read.
+type directive struct {
+	s     string // from the percent sign on
+	i     int    // what has been read
+	a     *percentArgs
+	named starlark.Value // of %(name)s
+	f     spec
+	zero  bool
+	left  bool
+}
+
+// directive handles the one at the beginning of s and gives its length and its replacement.
 func (r *run) directive(s string, a *percentArgs) (int, string, error) {
-	i := 1
-	incomplete := raise(valueError, "incomplete format")
-	var named starlark.Value
-	if i < len(s) && s[i] == '(' {
-		depth, start := 1, i+1
-		for i++; i < len(s) && depth > 0; i++ {
-			switch s[i] {
-			case '(':
-				depth++
-			case ')':
-				depth--
-			}
-		}
-		if depth > 0 {
-			return 0, "", raise(valueError, "incomplete format key")
-		}
-		if a.dict == nil {
-			return 0, "", raise(typeError, "format requires a mapping")
-		}
-		v, err := r.index(a.dict, text(s[start:i-1]))
-		if err != nil {
-			return 0, "", err
-		}
-		named, a.used = v, true
-	}
-	f := spec{fill: " ", precision: -1, align: '>'}
-	zero, left := false, false
-	for ; i < len(s) && strings.IndexByte("#0- +", s[i]) >= 0; i++ {
-		switch s[i] {
-		case '#':
-			f.alternate = true
-		case '0':
-			zero = true
-		case '-':
-			left = true
-		case '+':
-			f.sign = '+'
-		case ' ':
-			if f.sign == 0 {
-				f.sign = ' '
-			}
-		}
-	}
-	size := func() (int, error) {
-		if i < len(s) && s[i] == '*' {
-			i++
-			v, err := a.take()
-			if err != nil {
-				return 0, err
-			}
-			n, ok := v.(starlark.Int)
-			if !ok {
-				return 0, raise(typeError, "* wants int")
-			}
-			size, ok := n.Int64()
-			if !ok || size > 1_000_000 || size < -1_000_000 {
-				return 0, unsupported("a format width of this size")
-			}
-			return int(size), nil
-		}
-		start := i
-		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
-			i++
-		}
-		if start == i {
-			return 0, nil
-		}
-		n, err := strconv.Atoi(s[start:i])
-		if err != nil || n > 1_000_000 {
-			return 0, unsupported("a format width of this size")
-		}
-		return n, nil
-	}
-	var err error
-	if f.width, err = size(); err != nil {
+	d := &directive{s: s, i: 1, a: a, f: spec{fill: " ", precision: -1, align: '>'}}
+	if err := d.key(r); err != nil {
 		return 0, "", err
 	}
-	if f.width < 0 {
-		f.width, left = -f.width, true
+	d.flags()
+	if err := d.sizes(); err != nil {
+		return 0, "", err
 	}
-	if i < len(s) && s[i] == '.' {
-		i++
-		if f.precision, err = size(); err != nil {
-			return 0, "", err
-		}
-		f.precision = max(f.precision, 0)
+	for d.i < len(s) && strings.IndexByte("hlL", s[d.i]) >= 0 {
+		d.i++
 	}
-	for i < len(s) && strings.IndexByte("hlL", s[i]) >= 0 {
-		i++
+	if d.i >= len(s) {
+		return 0, "", raise(valueError, "incomplete format")
 	}
-	if i >= len(s) {
-		return 0, "", incomplete
+	d.f.kind = s[d.i]
+	d.i++
+	if d.f.kind == '%' {
+		return d.i, "%", nil
 	}
-	f.kind = s[i]
-	i++
-	if f.kind == '%' {
-		return i, "%", nil
-	}
-	v := named
+	v, err := d.named, error(nil)
 	if v == nil {
 		if v, err = a.take(); err != nil {
 			return 0, "", err
 		}
 	}
-	out, err := percentValue(v, f, zero, left)
-	return i, out, err
+	out, err := percentValue(v, d.f, d.zero, d.left)
+	return d.i, out, err
+}
+
+func (d *directive) peek(c byte) bool { return d.i < len(d.s) && d.s[d.i] == c }
+
+// key reads "(name)".
+func (d *directive) key(r *run) error {
+	if !d.peek('(') {
+		return nil
+	}
+	depth, start := 1, d.i+1
+	for d.i++; d.i < len(d.s) && depth > 0; d.i++ {
+		switch d.s[d.i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+	}
+	if depth > 0 {
+		return raise(valueError, "incomplete format key")
+	}
+	if d.a.dict == nil {
+		return raise(typeError, "format requires a mapping")
+	}
+	v, err := r.index(d.a.dict, text(d.s[start:d.i-1]))
+	d.named, d.a.used = v, true
+	return err
+}
+
+func (d *directive) flags() {
+	for ; d.i < len(d.s); d.i++ {
+		switch d.s[d.i] {
+		case '#':
+			d.f.alternate = true
+		case '0':
+			d.zero = true
+		case '-':
+			d.left = true
+		case '+':
+			d.f.sign = '+'
+		case ' ':
+			if d.f.sign == 0 {
+				d.f.sign = ' '
+			}
+		default:
+			return
+		}
+	}
+}
+
+// sizes reads width and precision.
+func (d *directive) sizes() (err error) {
+	if d.f.width, err = d.size(); err != nil {
+		return err
+	}
+	if d.f.width < 0 {
+		d.f.width, d.left = -d.f.width, true
+	}
+	if d.peek('.') {
+		d.i++
+		if d.f.precision, err = d.size(); err != nil {
+			return err
+		}
+		d.f.precision = max(d.f.precision, 0)
+	}
+	return nil
+}
+
+const maxWidth = 1_000_000
+
+// size reads digits, or takes an argument for "*".
+func (d *directive) size() (int, error) {
+	if d.peek('*') {
+		d.i++
+		v, err := d.a.take()
+		if err != nil {
+			return 0, err
+		}
+		i, ok := v.(starlark.Int)
+		if !ok {
+			return 0, raise(typeError, "* wants int")
+		}
+		n, ok := i.Int64()
+		if !ok || n > maxWidth || n < -maxWidth {
+			return 0, unsupported("a format width of this size")
+		}
+		return int(n), nil
+	}
+	start := d.i
+	for d.i < len(d.s) && isDigit(d.s[d.i]) {
+		d.i++
+	}
+	if start == d.i {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(d.s[start:d.i])
+	if err != nil || n > maxWidth {
+		return 0, unsupported("a format width of this size")
+	}
+	return n, nil
 }
 
 // percentValue converts one value.

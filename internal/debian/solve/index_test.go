@@ -168,5 +168,8 @@ func describe(plan *Plan, err error) string {
 			fmt.Fprintf(&b, "%s %s\n", l.verb, p.ID())
 		}
 	}
+	if b.Len() == 0 {
+		return "nothing\n"
+	}
 	return b.String()
 }

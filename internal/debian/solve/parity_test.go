@@ -52,6 +52,7 @@ type world struct {
 	name      string
 	request   Request
 	questions []question
+	simulate  bool // ask apt to carry the plan out, too
 }
 
 // worlds are the situations over an index and one of a foreign architecture, without questions.
@@ -128,7 +129,11 @@ func askApt(t testing.TB, tree aptTree, w world) []string {
 		go func() {
 			defer wg.Done()
 			for i := range next {
-				answers[i], _ = s.install(t, w.questions[i].words)
+				if w.simulate {
+					answers[i] = s.simulate(t, w.questions[i].words)
+				} else {
+					answers[i], _ = s.install(t, w.questions[i].words)
+				}
 				answers[i] = sorted(answers[i])
 			}
 		}()
@@ -227,7 +232,7 @@ func TestSyntheticRealApt(t *testing.T) {
 		for i, want := range askApt(t, tree, w) {
 			words := w.questions[i].words
 			plan, err := u.Solve(words...)
-			if mine := sorted(describe(plan, err)); mine != want {
+			if mine := sorted(describe(plan, err)); mine != want && want != unordered {
 				t.Errorf("seed %d request %d %v: n3x:\n%s\napt:\n%s", seed, i, words, mine, want)
 			}
 		}
@@ -246,7 +251,9 @@ func recordSynthetic(t *testing.T) {
 	for _, seed := range seeds {
 		w := syntheticQuestions(seed)
 		for i, answer := range askApt(t, tree, w) {
-			fmt.Fprintf(&b, "%d %d\n%s\n\n", seed, i, strings.TrimSpace(answer))
+			if answer != unordered {
+				fmt.Fprintf(&b, "%d %d\n%s\n\n", seed, i, strings.TrimSpace(answer))
+			}
 		}
 	}
 	compress(t, "synthetic-answers", []byte(b.String()))
@@ -254,7 +261,7 @@ func recordSynthetic(t *testing.T) {
 
 func syntheticQuestions(seed int) world {
 	r, requests := syntheticWorld(seed)
-	w := world{name: fmt.Sprint("synthetic", seed), request: r}
+	w := world{name: fmt.Sprint("synthetic", seed), request: r, simulate: true}
 	for _, words := range requests {
 		w.questions = append(w.questions, question{words: words})
 	}

@@ -101,7 +101,7 @@ func (u *Universe) Solve(words ...string) (*Plan, error) {
 		}
 		z.apply()
 	}
-	if s.broken != 0 || !s.dropGarbage() {
+	if s.broken != 0 || !s.dropGarbage() || !s.whole() {
 		return nil, &Unsatisfiable{Words: words, Reasons: s.explainBroken()}
 	}
 	if errs := s.forbidden(); len(errs) > 0 {

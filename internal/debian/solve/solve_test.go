@@ -174,7 +174,7 @@ func TestInstalled(t *testing.T) {
 		{"postfix", "install postfix:amd64=3\nremove exim-light=4\nremove exim=4\n"},
 		{"exim-light-", "remove exim-light=4\nremove exim=4\n"},
 		{"base-files-", "refused"},
-		{"curl=7.88", ""},
+		{"curl=7.88", "nothing\n"},
 		{"openssl", "install libc6:amd64=2.40\ninstall openssl:amd64=3\n"},
 	} {
 		plan, err := u.Solve(strings.Fields(c.words)...)

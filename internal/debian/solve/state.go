@@ -148,6 +148,27 @@ func (s *state) evaluate(d *depNode) uint8 {
 	return bits
 }
 
+// whole looks afresh at all that will be there. The running account misses, as apt's does, that a version which
+// stopped being the candidate no longer provides what it did; apt finds out when it configures the packages.
+func (s *state) whole() bool {
+	for p := range s.pkg {
+		v := s.pkg[p].install
+		if v == 0 {
+			continue
+		}
+		for d := s.vers[v].deps; d != 0; d = s.deps[d].next {
+			if dep := &s.deps[d]; s.important(dep) {
+				s.dep[d] = s.evaluate(dep)
+			}
+		}
+		s.combine(v)
+		s.count(int32(p), -1)
+		s.updatePackage(int32(p))
+		s.count(int32(p), 1)
+	}
+	return s.broken == 0
+}
+
 // alone adds the group bits of a dependency that is a group of its own.
 func alone(bits uint8, negative bool) uint8 {
 	if negative {

@@ -277,7 +277,7 @@ func problems(tree []*debian.Package) (list []string) {
 		for _, d := range []debian.Dependency{p.PreDepends, p.Depends} {
 			for _, alternatives := range d {
 				if !slices.ContainsFunc(alternatives, func(r debian.Relation) bool {
-					return slices.ContainsFunc(tree, func(q *debian.Package) bool { return fulfils(q, r) })
+					return r.ArchQual != "" || slices.ContainsFunc(tree, func(q *debian.Package) bool { return fulfils(q, r) })
 				}) {
 					list = append(list, p.ID()+" lacks "+alternatives.String())
 				}
@@ -285,7 +285,7 @@ func problems(tree []*debian.Package) (list []string) {
 		}
 		for _, alternatives := range slices.Concat(p.Conflicts, p.Breaks) {
 			for _, q := range tree {
-				if q.Name != p.Name && fulfils(q, alternatives[0]) {
+				if q.Name != p.Name && alternatives[0].ArchQual == "" && fulfils(q, alternatives[0]) {
 					list = append(list, p.ID()+" excludes "+q.ID())
 				}
 			}
@@ -294,22 +294,9 @@ func problems(tree []*debian.Package) (list []string) {
 	return list
 }
 
-// fulfils is dpkg's rule for one architecture.
+// fulfils is dpkg's rule for one architecture; relations with an architecture are left out.
 func fulfils(q *debian.Package, r debian.Relation) bool {
-	switch r.ArchQual {
-	case "", "amd64":
-	case "any":
-		if q.MultiArch != "allowed" {
-			// "name:any" may also be provided by name, but not in these universes
-			return false
-		}
-	default:
-		return false
-	}
-	if q.Name == r.Name && r.SatisfiedBy(q.Version) {
-		return true
-	}
-	return slices.ContainsFunc(q.Provides, func(a debian.Alternatives) bool {
+	return q.Name == r.Name && r.SatisfiedBy(q.Version) || slices.ContainsFunc(q.Provides, func(a debian.Alternatives) bool {
 		return a[0].Name == r.Name && a[0].ArchQual == "" && r.SatisfiedBy(a[0].Version)
 	})
 }

@@ -2,12 +2,10 @@ package images
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"n3x/internal/atomicfile"
@@ -127,46 +125,6 @@ func copyFile(source, target string) error {
 		_, err := io.Copy(w, in)
 		return err
 	})
-}
-
-// generateInitramfs runs the tree's own generator once for each kernel and deploys the last one made.
-func generateInitramfs(ctx context.Context, c *isar.Call) error {
-	t, err := tree(c)
-	if err != nil {
-		return err
-	}
-	v, err := c.Values("ROOTFS_INITRAMFS_GENERATOR_CMDLINE", "DEPLOY_DIR_IMAGE", "INITRD_DEPLOY_FILE")
-	if err != nil {
-		return err
-	}
-	kernels, err := filepath.Glob(filepath.Join(t.Dir, "boot/vmlinu[xz]-*"))
-	if err != nil {
-		return err
-	}
-	slices.Sort(kernels)
-	if len(kernels) == 0 {
-		_, err := fmt.Fprintln(c.Log, "no kernel in this root file system, so no initrd is made")
-		return err
-	}
-	var initrd string
-	for _, k := range kernels {
-		_, version, _ := strings.Cut(filepath.Base(k), "-")
-		c.Progress.Step("generating the initrd of kernel " + version)
-		cmd, err := chrootCommand(c, "/bin/sh", "-ec", v[0])
-		if err != nil {
-			return err
-		}
-		cmd.Env = append(cmd.Env, "kernel_version="+version)
-		if err := cmd.Run(ctx); err != nil {
-			return err
-		}
-		initrd = filepath.Join(t.Dir, "boot/initrd.img-"+version)
-		if _, err := os.Stat(initrd); err != nil {
-			return diag.Failedf(c.Pos, "the initramfs generator succeeded but made no /boot/initrd.img-%s", version).
-				WithHint("is initramfs-tools or dracut among the packages of the image? Its command was: %s", v[0])
-		}
-	}
-	return copyFile(initrd, filepath.Join(v[1], v[2]))
 }
 
 // rootfsFinalize gives the image the sources it is to have in the field, and removes what only the build needed.

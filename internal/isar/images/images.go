@@ -47,7 +47,7 @@ func (r *Room) Natives() map[string]isar.Native {
 		"rootfs.clean_log_files":           cleanLogFiles,
 		"rootfs.clean_pycache":             cleanPycache,
 		"rootfs.generate_manifest":         generateManifest,
-		"rootfs.generate_initramfs":        generateInitramfs,
+		"rootfs.generate_initramfs":        r.generateInitramfs,
 		"rootfs.add_files":                 addFiles,
 		"image.configure_fstab":            configureFstab,
 		"image.locales":                    locales,

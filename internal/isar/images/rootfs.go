@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"n3x/internal/arch"
 	"n3x/internal/atomicfile"
@@ -27,8 +25,8 @@ import (
 	"n3x/internal/rootfs"
 )
 
-// layerFormat is part of every shared layer's key; it changes when equal inputs would give another layer.
-const layerFormat = "n3x rootfs layer 2"
+// layerFormat is part of the keys of shared layers that are made here; it changes when equal inputs give another layer.
+const layerFormat = "n3x layer 3"
 
 // early are the functions that layers know to come before the packages but that can as well run after them: with only
 // these before it, rootfs_install_pkgs_install starts from nothing and its layers are shared.
@@ -74,7 +72,16 @@ func (r *Room) install(ctx context.Context, c *isar.Call) error {
 
 // Ahead makes the shared layers of Debian packages and locales that do_rootfs_install will most probably want: those for
 // ROOTFS_PACKAGES without the packages of this build, which need not exist yet.
+//
+// Where an earlier build has left its choice, the layers are most probably there, and nothing is done.
 func (r *Room) Ahead(ctx context.Context, c *isar.Call) error {
+	work, err := c.Value("WORKDIR")
+	if err != nil {
+		return err
+	}
+	if _, err := ReadSelection(work); err == nil {
+		return nil
+	}
 	configure, err := c.Words("ROOTFS_CONFIGURE_COMMAND")
 	if err != nil {
 		return err
@@ -115,7 +122,12 @@ func (r *Room) debianLayers(ctx context.Context, c *isar.Call, s *selection, pac
 	if err != nil {
 		return "", nil, err
 	}
-	return r.localeLayer(ctx, c, key, []isar.Layer{layer})
+	layer.Base = true
+	key, layers, err := r.localeLayer(ctx, c, key, []isar.Layer{layer})
+	if err == nil {
+		layers[len(layers)-1].Base = true
+	}
+	return key, layers, err
 }
 
 // deferrable reports whether all functions may run after the packages.
@@ -349,107 +361,78 @@ func (s *selection) split() (debianOnly, rest []*debian.Package) {
 	return debianOnly, rest
 }
 
-// meta is what is remembered beside a shared layer.
-type layerMeta struct {
-	Epoch    time.Time
-	Packages []string
-}
-
 // shared finds or makes the layer that packages make on the layers below it, whose key is below.
 func (r *Room) shared(ctx context.Context, c *isar.Call, s *selection, below string, stack []isar.Layer, packages []*debian.Package) (string, isar.Layer, error) {
-	h := sha256.New()
-	fmt.Fprintln(h, layerFormat, below, s.arch, s.foreign)
-	var names []string
-	for _, p := range packages {
-		fmt.Fprintln(h, p.Name, p.Architecture, p.Version, p.SHA256, s.auto[p])
-		names = append(names, p.ID())
+	o := s.options(packages, stack)
+	key, err := rootfs.Key(o, below)
+	if err != nil {
+		return "", isar.Layer{}, err
 	}
-	key := hex.EncodeToString(h.Sum(nil))[:32]
+	key = key[:32]
 	layer := isar.Layer{Task: c.Name, Dir: filepath.Join(r.Layers, key), Shared: true}
-	if _, err := os.Stat(layer.Dir); err == nil {
-		fmt.Fprintf(c.Log, "layer %s with %d packages is in the cache\n", key, len(packages))
-		layer.Epoch, err = epochOf(layer)
-		return key, layer, err
-	}
 	lock, err := atomicfile.WaitLock(layer.Dir + ".lock")
 	if err != nil {
 		return "", layer, err
 	}
 	defer lock.Unlock()
-	if _, err := os.Stat(layer.Dir); err == nil {
-		layer.Epoch, err = epochOf(layer)
-		return key, layer, err
+	// The time of a finished layer's root is the layer's.
+	if st, err := os.Stat(layer.Dir); err == nil {
+		fmt.Fprintf(c.Log, "layer %s with %d packages is in the cache\n", key, len(packages))
+		layer.Epoch = st.ModTime()
+		return key, layer, nil
 	}
-	made, err := r.installPackages(ctx, c, s, layer.Dir, stack, packages)
+	o.Dir = layer.Dir
+	made, err := r.installPackages(ctx, c, s, o)
 	if err != nil {
 		return "", layer, err
 	}
 	layer.Epoch = made.Epoch
-	meta, err := json.MarshalIndent(layerMeta{Epoch: made.Epoch, Packages: names}, "", "  ")
-	if err != nil {
-		return "", layer, err
-	}
-	return key, layer, atomicfile.Write(layer.Dir+".json", meta, 0o644)
+	return key, layer, nil
 }
 
-// epochOf is the time of a shared layer, from its packages.
-func epochOf(l isar.Layer) (time.Time, error) {
-	var m layerMeta
-	data, err := os.ReadFile(l.Dir + ".json")
-	if err != nil {
-		return time.Time{}, err
+// options is what installing packages of the selection on the layers of stack takes, without the files of the archive.
+func (s *selection) options(packages []*debian.Package, stack []isar.Layer) rootfs.Options {
+	o := rootfs.Options{Arch: s.arch, Foreign: s.foreign}
+	for _, l := range stack {
+		o.Below = append(o.Below, l.Dir)
+		// No older than the layers below: a recipe's package bears the time of its changelog, perhaps 1970.
+		if l.Epoch.After(o.Epoch) {
+			o.Epoch = l.Epoch
+		}
 	}
-	return m.Epoch, json.Unmarshal(data, &m)
+	for _, p := range packages {
+		o.Install = append(o.Install, rootfs.Deb{Package: p, Path: s.own[p]})
+		if s.auto[p] {
+			o.Auto = append(o.Auto, p.Name+":"+p.Architecture)
+		}
+	}
+	return o
 }
 
-func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, dir string, stack []isar.Layer, packages []*debian.Package) (*rootfs.Layer, error) {
-	debs, err := s.fetch(ctx, packages, c.Progress)
-	if err != nil {
+func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, o rootfs.Options) (*rootfs.Layer, error) {
+	if err := s.fetch(ctx, o.Install, c.Progress); err != nil {
 		return nil, err
 	}
-	below := make(rootfs.Stack, len(stack))
-	for i, l := range stack {
-		below[i] = l.Dir
-	}
-	var auto []string
-	for _, p := range packages {
-		if s.auto[p] {
-			auto = append(auto, p.Name+":"+p.Architecture)
-		}
-	}
-	var epoch time.Time // no older than the layers below: a recipe's package bears the time of its changelog, perhaps 1970
-	for _, l := range stack {
-		if l.Epoch.After(epoch) {
-			epoch = l.Epoch
-		}
-	}
-	c.Progress.Step(fmt.Sprintf("installing %d packages", len(debs)))
-	return rootfs.Install(ctx, rootfs.Options{Dir: dir, Below: below, Arch: s.arch, Foreign: s.foreign, Install: debs, Auto: auto,
-		Epoch: epoch, Log: c.Log, Task: c.Progress})
+	o.Log, o.Task = c.Log, c.Progress
+	c.Progress.Step(fmt.Sprintf("installing %d packages", len(o.Install)))
+	return rootfs.Install(ctx, o)
 }
 
 // fetch downloads what is not from this build.
-func (s *selection) fetch(ctx context.Context, packages []*debian.Package, p *progress.Task) ([]rootfs.Deb, error) {
-	debs := make([]rootfs.Deb, len(packages))
+func (s *selection) fetch(ctx context.Context, debs []rootfs.Deb, p *progress.Task) error {
 	var wanted []*debian.Package
 	var at []int
-	for i, q := range packages {
-		debs[i].Package = q
-		if path := s.own[q]; path != "" {
-			debs[i].Path = path
-			continue
+	for i, d := range debs {
+		if d.Path == "" {
+			wanted, at = append(wanted, d.Package), append(at, i)
 		}
-		wanted, at = append(wanted, q), append(at, i)
 	}
 	p.Step(fmt.Sprintf("fetching %d packages", len(wanted)))
 	paths, err := s.archive.Client.Fetch(ctx, wanted, p)
-	if err != nil {
-		return nil, err
-	}
 	for i, path := range paths {
 		debs[at[i]].Path = path
 	}
-	return debs, nil
+	return err
 }
 
 // bootstrap installs only the minimal system and mounts it, for functions that want to find it before the packages.
@@ -489,7 +472,9 @@ func (r *Room) installOnto(ctx context.Context, c *isar.Call, s *selection) ([]i
 	if err := isar.RemoveLayer(dir); err != nil {
 		return nil, err
 	}
-	if _, err := r.installPackages(ctx, c, s, dir, layers, missing); err != nil {
+	o := s.options(missing, layers)
+	o.Dir = dir
+	if _, err := r.installPackages(ctx, c, s, o); err != nil {
 		return nil, err
 	}
 	return append(layers, isar.Layer{Task: c.Name, Dir: dir}), nil

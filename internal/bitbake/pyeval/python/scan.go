@@ -52,6 +52,7 @@ type scanner struct {
 	pos    Pos
 	lines  bool
 	depth  int   // of open brackets
+	opened []Pos // where they are
 	indent []int // columns of open blocks
 	tabs   []int // the same with tabs counted as one column, to find ambiguous mixtures
 	fresh  bool  // at the beginning of a logical line
@@ -105,7 +106,7 @@ func (s *scanner) scan() {
 		s.one()
 	}
 	if s.depth > 0 {
-		s.fail(s.pos, "a bracket is never closed")
+		s.fail(s.opened[s.depth-1], "this bracket is never closed")
 	}
 	if n := len(s.out); s.lines && n > 0 && s.out[n-1].kind != tokNewline && s.out[n-1].kind != tokDedent {
 		s.emit(tokNewline, s.pos, "", nil)
@@ -370,6 +371,7 @@ func (s *scanner) operator() {
 			if s.depth++; s.depth > maxDepth {
 				s.fail(s.pos, "too many nested brackets")
 			}
+			s.opened = append(s.opened[:s.depth-1], s.pos)
 		case ")", "]", "}":
 			if s.depth--; s.depth < 0 {
 				s.fail(s.pos, "unmatched "+op)

@@ -151,7 +151,7 @@ func (p *parser) tryStmt() Stmt {
 	if p.acceptWord("finally") {
 		s.Finally = p.block()
 	} else if len(s.Handlers) == 0 {
-		p.fail(p.tok.pos, "expected 'except' or 'finally' block")
+		p.fail(pos, "expected 'except' or 'finally' block")
 	}
 	return s
 }
