@@ -145,9 +145,10 @@ const native = 0
 func newCache(arches []string, size int) *cache {
 	c := &cache{
 		arches: append(slices.Clone(arches), "any"), configured: len(arches), walkOnce: new(sync.Once),
-		byName: make(map[string]int32, 2*size),
-		groups: make([]groupNode, 1, 2*size+1), pkgs: make([]pkgNode, 1, 2*size+1), vers: make([]verNode, 1, size+1),
-		deps: make([]depNode, 1, 6*size+1), prvs: make([]prvNode, 1, size+1),
+		// Debian's main index has 2.1 names, 6 relations and 1 provision a package.
+		byName: make(map[string]int32, 5*size/2),
+		groups: make([]groupNode, 1, 5*size/2+16), pkgs: make([]pkgNode, 1, 5*size/2+16), vers: make([]verNode, 1, size+1),
+		deps: make([]depNode, 1, 13*size/2+16), prvs: make([]prvNode, 1, 3*size/2+16),
 	}
 	return c
 }

@@ -297,7 +297,7 @@ func (r *Room) pkgsInstall(ctx context.Context, c *isar.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.remember(c); err != nil {
+	if err := s.tellChanges(c); err != nil {
 		return err
 	}
 	var layers []isar.Layer
@@ -322,7 +322,10 @@ func (r *Room) pkgsInstall(ctx context.Context, c *isar.Call) error {
 	if err := c.MountTree(layers); err != nil {
 		return err
 	}
-	return r.writeSources(c, s)
+	if err := r.writeSources(c, s); err != nil {
+		return err
+	}
+	return s.remember(c)
 }
 
 // split separates what depends on packages of this build, and these themselves, from the rest.

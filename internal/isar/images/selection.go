@@ -31,8 +31,8 @@ func ReadSelection(work string) (*Selection, error) {
 	return &s, json.Unmarshal(data, &s)
 }
 
-// remember stores the selection and tells the user what has changed since the last one.
-func (s *selection) remember(c *isar.Call) error {
+// tellChanges tells the user what has changed since the last selection that could be installed.
+func (s *selection) tellChanges(c *isar.Call) error {
 	work, err := c.Value("WORKDIR")
 	if err != nil {
 		return err
@@ -43,6 +43,15 @@ func (s *selection) remember(c *isar.Call) error {
 	}
 	if old != nil {
 		reportChanges(c, old.Packages, s.all)
+	}
+	return nil
+}
+
+// remember stores the selection: it is installed now.
+func (s *selection) remember(c *isar.Call) error {
+	work, err := c.Value("WORKDIR")
+	if err != nil {
+		return err
 	}
 	data, err := json.Marshal(Selection{Archive: s.archive.Key, Packages: s.all})
 	if err != nil {
