@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"n3x/internal/debian"
+	"n3x/internal/sandbox"
 )
 
 // aptTree is a Debian tree with apt in it. run starts a program there as root and returns its output, standard error
@@ -23,24 +27,65 @@ type aptTree struct {
 	run func(ctx context.Context, argv ...string) (output string, status int, err error)
 }
 
-// realApt is the tree in which the live tests ask apt.
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	if os.Getenv("N3X_TEST_NETWORK") != "" { // for the tree with apt
+		inside, status, err := sandbox.Enter()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		if !inside {
+			os.Exit(status)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// realApt is the tree in which the live tests ask apt: one that n3x makes of trixie, with what the test writes on top.
 func realApt(t testing.TB) aptTree {
 	t.Helper()
 	if os.Getenv("N3X_TEST_NETWORK") == "" {
 		t.Skip("set N3X_TEST_NETWORK=1 to compare with a real apt")
 	}
-	dir := os.Getenv("N3X_TEST_APT_TREE")
-	if dir == "" {
-		t.Skip("set N3X_TEST_APT_TREE to a trixie tree that has apt")
+	out, err := exec.Command("go", "run", "./testdata/tree").Output()
+	if err != nil {
+		t.Fatalf("make a tree with apt: %v", err)
 	}
-	return aptTree{dir: dir, run: func(ctx context.Context, argv ...string) (string, int, error) {
-		cmd := exec.CommandContext(ctx, "chroot", append([]string{dir}, argv...)...)
-		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
-		out, err := cmd.CombinedOutput()
-		if exit, ok := err.(*exec.ExitError); ok {
-			return string(out), exit.ExitCode(), nil
+	dirs := map[string]string{}
+	for _, name := range []string{"root", "upper"} {
+		dirs[name] = filepath.Join(t.TempDir(), name)
+		if err := os.Mkdir(dirs[name], 0o755); err != nil {
+			t.Fatal(err)
 		}
-		return string(out), 0, err
+	}
+	work := filepath.Join(filepath.Dir(dirs["upper"]), "work") // on the same file system as upper
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mount := sandbox.Mount{Type: sandbox.Overlay, Target: dirs["root"], Lower: []string{strings.TrimSpace(string(out))}, Upper: dirs["upper"], Work: work}
+	if err := sandbox.MountOverlay(mount); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dirs["root"], unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+		for _, dir := range []string{dirs["upper"], work} {
+			if err := sandbox.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return aptTree{dir: dirs["root"], run: func(ctx context.Context, argv ...string) (string, int, error) {
+		var out bytes.Buffer
+		cmd := &sandbox.Cmd{Argv: argv, Root: dirs["root"], Mounts: sandbox.System(), Stdout: &out, Stderr: &out,
+			Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}}
+		err := cmd.Run(ctx)
+		if exit := new(sandbox.ExitError); errors.As(err, &exit) {
+			return out.String(), exit.Status, nil
+		}
+		return out.String(), 0, err
 	}}
 }
 

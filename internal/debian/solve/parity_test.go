@@ -23,7 +23,7 @@ import (
 // The recorded corpus is a part of trixie's main index (relationship fields only) with requests drawn from it by the
 // seeds below, and what apt 3.0 of trixie answered from exactly that index. It is made anew, inside a trixie tree, by
 //
-//	N3X_TEST_NETWORK=1 N3X_TEST_APT_TREE=/path go test ./internal/debian/solve -run TestRecordedAnswers -record
+//	N3X_TEST_NETWORK=1 go test ./internal/debian/solve -run TestRecordedAnswers -record
 var record = flag.Bool("record", false, "ask a real apt and write testdata anew")
 
 const mirror = "http://deb.debian.org/debian"
@@ -184,7 +184,7 @@ func TestRecordedAnswers(t *testing.T) {
 // TestSyntheticAnswers asks about made-up universes, in which everything that is rare in Debian is common. What apt
 // answered is recorded by
 //
-//	N3X_TEST_NETWORK=1 N3X_TEST_APT_TREE=/path go test ./internal/debian/solve -run TestSyntheticAnswers -record
+//	N3X_TEST_NETWORK=1 go test ./internal/debian/solve -run TestSyntheticAnswers -record
 func TestSyntheticAnswers(t *testing.T) {
 	if *record {
 		recordSynthetic(t)
