@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"n3x/internal/diag"
 	"n3x/internal/sandbox"
 )
 
@@ -18,6 +19,9 @@ type HostGit struct {
 // Git runs git with args in the folder dir; env is added to the environment. A git that ran is no error, whatever its
 // exit status.
 func (h HostGit) Git(ctx context.Context, dir string, env []string, args ...string) (stdout, stderr string, status int, err error) {
+	if _, err := sandbox.LookPath("git"); err != nil {
+		return "", "", 0, diag.Userf(diag.Pos{}, "git is not installed, and a repository has to be fetched or asked").WithHint("sudo apt-get install git (or your distribution's package of that name)")
+	}
 	var out, diagnostics bytes.Buffer
 	cmd := sandbox.Cmd{Argv: append([]string{"git"}, args...), Dir: dir, Host: true, Stdout: &out, Stderr: &diagnostics, KeepSync: true}
 	if h.Env != nil {

@@ -167,7 +167,7 @@ func (c *Client) ring(s Source) (keyring, error) {
 		}
 		if err != nil {
 			return keyring{}, diag.Userf(s.Pos, "read the keyring %s that signed-by names: %w", path, err).
-				WithHint("n3x brings Debian's own keyrings along; list others in THIRD_PARTY_APT_KEYS")
+				WithHint("n3x brings Debian's own keyrings along; name others in DISTRO_APT_KEYRINGS")
 		}
 		el, err := parseKeyring(data)
 		if err != nil {

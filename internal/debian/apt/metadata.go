@@ -248,7 +248,7 @@ func (c *Client) open(r *repository, m *metadata) (*release, error) {
 func (c *Client) verified(r *repository, m *metadata) ([]byte, error) {
 	fail := func(err error) error {
 		e := diag.Failedf(r.source.Pos, "verify %s: %w", r.source, err).WithNote("from %s", redact(r.base()))
-		return e.WithHint("if the archive has new keys, add them to DISTRO_BOOTSTRAP_KEYS or THIRD_PARTY_APT_KEYS; otherwise do not use this mirror")
+		return e.WithHint("if the archive has new keys, add their keyring to DISTRO_APT_KEYRINGS; otherwise do not use this mirror")
 	}
 	if m.InRelease != nil {
 		text, block, err := openInRelease(m.InRelease)

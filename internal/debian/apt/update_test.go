@@ -90,7 +90,7 @@ func TestReleaseFaults(t *testing.T) {
 		}, "test.list:1; no valid signature by a trusted key; bad signature; from http://"},
 		"other key": {func(t *testing.T, _ *archive, o *Options) {
 			o.Keyrings = [][]byte{publicKey(t, signer(t, "other", 0))}
-		}, "the key is not in the keyring; THIRD_PARTY_APT_KEYS"},
+		}, "the key is not in the keyring; DISTRO_APT_KEYRINGS"},
 		"no key":      {func(_ *testing.T, _ *archive, o *Options) { o.Keyrings = nil }, "the key is not in the keyring"},
 		"garbage key": {func(_ *testing.T, _ *archive, o *Options) { o.Keyrings = [][]byte{[]byte("hello")} }, "read the archive's keyring"},
 		"expired key": {func(t *testing.T, a *archive, o *Options) {
