@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -213,7 +214,7 @@ func (c *Call) script(name, text string) (string, error) {
 		return "", err
 	}
 	delete(functions, name)
-	for _, f := range sortedKeys(functions) {
+	for _, f := range slices.Sorted(maps.Keys(functions)) {
 		fmt.Fprintf(&b, "\n%s() {\n%s\n}\n", f, functions[f])
 	}
 	fmt.Fprintf(&b, "\n%s() {\n%s\n}\n", name, text)
@@ -301,12 +302,3 @@ func exportable(name string) bool {
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}

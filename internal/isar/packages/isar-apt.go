@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,7 +164,7 @@ func (r Repository) index() error {
 	}
 	dist := filepath.Join(r.Dir, "dists", r.Codename)
 	var sums []string
-	for _, arch := range sorted(stanzas) {
+	for _, arch := range slices.Sorted(maps.Keys(stanzas)) {
 		list := stanzas[arch]
 		if arch != "all" {
 			list = append(slices.Clone(list), stanzas["all"]...)
@@ -178,7 +179,7 @@ func (r Repository) index() error {
 	}
 	// No date: the same packages make the same file.
 	release := fmt.Sprintf("Origin: isar\nLabel: isar\nSuite: %[1]s\nCodename: %[1]s\nDate: %[2]s\nArchitectures: %[3]s\nComponents: main\nSHA256:\n%[4]s",
-		r.Codename, time.Unix(0, 0).UTC().Format(time.RFC1123), strings.Join(sorted(stanzas), " "), strings.Join(sums, ""))
+		r.Codename, time.Unix(0, 0).UTC().Format(time.RFC1123), strings.Join(slices.Sorted(maps.Keys(stanzas)), " "), strings.Join(sums, ""))
 	return atomicfile.WriteIfChanged(filepath.Join(dist, "Release"), []byte(release), 0o644)
 }
 
@@ -216,13 +217,4 @@ func (r Repository) stanza(path string) (arch, text string, err error) {
 		fields += "\nPriority: optional"
 	}
 	return p.Architecture, fmt.Sprintf("%s\nFilename: %s\nSize: %d\nSHA256: %x\n", fields, rel, size, h.Sum(nil)), nil
-}
-
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
