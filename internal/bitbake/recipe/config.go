@@ -37,6 +37,9 @@ func (l *loader) configuration(ctx context.Context, mc string) (*evaluator, erro
 	if err := e.d.SetVar("BB_CURRENT_MC", current); err != nil {
 		return nil, err
 	}
+	if err := e.configFiles(l.opts.Prefiles); err != nil {
+		return nil, err
+	}
 	layersConf, err := l.findLayersConf(e)
 	if err != nil {
 		return nil, err
@@ -62,10 +65,26 @@ func (l *loader) configuration(ctx context.Context, mc string) (*evaluator, erro
 			WithNote("BBPATH = %q", bbpath).
 			WithHint("add the layer that has it to BBLAYERS: ISAR's or OpenEmbedded's meta")
 	}
-	if err := e.file(main); err != nil {
+	if err := e.configFiles(append([]string{main}, l.opts.Postfiles...)); err != nil {
 		return nil, err
 	}
 	return e, l.globalClasses(e)
+}
+
+// configFiles reads files that nothing includes.
+func (e *evaluator) configFiles(files []string) error {
+	for _, f := range files {
+		if !filepath.IsAbs(f) {
+			f = filepath.Join(e.topDir, f)
+		}
+		if !e.tree.isFile(f) {
+			return diag.Userf(diag.Pos{File: f}, "the configuration file does not exist").WithHint("correct the path after -r or -R")
+		}
+		if err := e.file(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // defaults sets variables that have no value yet.

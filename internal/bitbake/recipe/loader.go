@@ -122,6 +122,11 @@ func Load(ctx context.Context, opts Options) (*World, error) {
 		}
 		w.addConfig(mc, e)
 	}
+	if opts.ConfigOnly {
+		w.collectFiles()
+		w.layers, err = collections(base)
+		return w, err
+	}
 	return w, w.load(ctx)
 }
 

@@ -20,6 +20,10 @@ type Options struct {
 	// BitBake is the release to follow where releases differ, e.g. "2.8.0"; "" is the newest that is known.
 	BitBake  string
 	Parallel int // recipes evaluated at once; 0 = one per CPU
+	// Prefiles and Postfiles are configuration files to read before bblayers.conf and after bitbake.conf (bitbake -r, -R).
+	Prefiles, Postfiles []string
+	// ConfigOnly leaves recipes out: the world has the configurations, the layers and the warnings of reading these.
+	ConfigOnly bool
 }
 
 // Overlay shows the files of FS below Path, an absolute path, in place of what is on disk there.
