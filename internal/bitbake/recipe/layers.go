@@ -205,8 +205,9 @@ type recipeAppend struct {
 
 // found are the files that BBFILES names.
 type found struct {
-	recipes []string
-	appends []recipeAppend
+	patterns []string // in the order they were looked at
+	recipes  []string
+	appends  []recipeAppend
 }
 
 // collect lists recipes and appends: patterns in the order of their layers' priorities, without what BBMASK matches.
@@ -226,7 +227,7 @@ func (w *World) collect(base *evaluator) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &found{}
+	f := &found{patterns: patterns}
 	seen := map[string]bool{}
 	for _, p := range patterns {
 		var files []string

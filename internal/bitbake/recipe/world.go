@@ -101,6 +101,9 @@ func (w *World) load(ctx context.Context) error {
 			return err
 		}
 		c.appends = found.appends
+		if err := c.prioritized(found.patterns); err != nil {
+			return err
+		}
 		for _, f := range found.recipes {
 			jobs = append(jobs, job{mc, f, w.layerOf(f), found.appendsFor(f)})
 		}
