@@ -35,3 +35,27 @@ func TestExtraConfiguration(t *testing.T) {
 		t.Errorf("a missing file gives %v, which does not name it", err)
 	}
 }
+
+// What `bitbake -e` shows is the configuration after the anonymous functions of global classes; recipes start from before.
+func TestGlobalEnvironment(t *testing.T) {
+	t.Parallel()
+	w, _, err := loadTree(t, with(map[string]string{
+		"core/classes/base.bbclass": "addtask build\nNAME_${MACHINE} = \"1\"\npython() {\n    d.setVar('SEEN', d.getVar('NAME_m') or 'no')\n}\n",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := w.Environment("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := d.Value("SEEN"); got != "1" {
+		t.Errorf("SEEN is %q after the anonymous function, want 1", got)
+	}
+	if _, ok, _ := w.Base("").Var("SEEN", true); ok {
+		t.Error("the configuration itself has changed")
+	}
+	if _, err := w.Environment("nope"); err == nil {
+		t.Error("an unknown multiconfig is accepted")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"n3x/internal/bitbake/datastore"
+	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
 
@@ -66,4 +67,24 @@ func validEnvironmentName(name string) bool {
 		}
 	}
 	return name != "" && !strings.Contains(name, ":")
+}
+
+// Environment is a multiconfig's configuration as `bitbake -e` shows it: with ${} in variable names expanded, and after the
+// anonymous functions of the classes that INHERIT names.
+func (w *World) Environment(mc string) (*datastore.Data, error) {
+	c, err := w.config(mc)
+	if err != nil {
+		return nil, err
+	}
+	e := c.base.fork(c.base.ctx)
+	e.d.At(diag.Pos{}, "expandKeys")
+	if _, err := e.d.ExpandKeys(); err != nil {
+		return nil, err
+	}
+	for _, a := range e.state.anonymous {
+		if err := e.exec(a.body, pyeval.Site{Pos: a.pos, Name: "anonymous python"}); err != nil {
+			return nil, placed(a.pos, err)
+		}
+	}
+	return e.d, nil
 }

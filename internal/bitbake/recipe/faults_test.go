@@ -144,6 +144,16 @@ func TestOneBadRecipeDoesNotHideTheOthers(t *testing.T) {
 	if !slices.Equal(names, []string{"a", "c"}) {
 		t.Errorf("recipes: %q", names)
 	}
+	var failed []string
+	for _, f := range w.Failures() {
+		failed = append(failed, filepath.Base(f.File))
+		if !strings.Contains(err.Error(), f.Err.Error()) {
+			t.Errorf("the error does not hold that of %s: %v", f.File, f.Err)
+		}
+	}
+	if !slices.Equal(failed, []string{"b_1.bb", "d_1.bb"}) {
+		t.Errorf("failures: %q", failed)
+	}
 }
 
 func TestErrorInClassNamesTheRecipe(t *testing.T) {

@@ -23,6 +23,14 @@ type World struct {
 	configs map[string]*config
 	layers  []Layer
 	files   []string
+	failed  []Failure
+}
+
+// Failure is a recipe file that could not be evaluated.
+type Failure struct {
+	MC   string
+	File string
+	Err  error
 }
 
 // config is one multiconfig.
@@ -72,6 +80,9 @@ func (w *World) Recipes(mc string) []*Recipe {
 
 // Layers are the collections in the order of BBFILE_COLLECTIONS.
 func (w *World) Layers() []Layer { return slices.Clone(w.layers) }
+
+// Failures are the recipe files that [Load]'s error is about.
+func (w *World) Failures() []Failure { return slices.Clone(w.failed) }
 
 // Warnings are what BitBake would warn about, sorted by place.
 func (w *World) Warnings() []Warning { return w.loader.warnings.sorted() }
@@ -125,6 +136,9 @@ func (w *World) load(ctx context.Context) error {
 	for i, j := range jobs {
 		c := w.configs[j.mc]
 		c.recipes = append(c.recipes, results[i]...)
+		if failures[i] != nil {
+			w.failed = append(w.failed, Failure{j.mc, j.file, failures[i]})
+		}
 	}
 	for _, c := range w.configs {
 		c.index = newProviderIndex(c.recipes)
