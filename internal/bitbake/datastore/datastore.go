@@ -61,6 +61,7 @@ var _ interface {
 	pyeval.TaskEditor
 	pyeval.Inheriter
 	pyeval.DependencyMarker
+	pyeval.Observer
 	pyeval.Snapshotter
 } = (*Data)(nil)
 
@@ -283,6 +284,13 @@ func (d *Data) Inherits(class string) bool {
 func (d *Data) MarkDependency(path string) {
 	if m, ok := d.eval.(pyeval.DependencyMarker); ok {
 		m.MarkDependency(path)
+	}
+}
+
+// Observe tells whoever evaluates Python for d what the Python looked at.
+func (d *Data) Observe(o pyeval.Observation) {
+	if w, ok := d.eval.(pyeval.Observer); ok {
+		w.Observe(o)
 	}
 }
 

@@ -264,7 +264,7 @@ func bbResolveFile(r *run, a args) (starlark.Value, error) {
 		}
 	}
 	markDependency(d, found)
-	if info, err := r.in.opts.Files.Stat(found); err != nil || !info.Mode().IsRegular() {
+	if info, err := r.files().Stat(found); err != nil || !info.Mode().IsRegular() {
 		return nil, &raised{&exc{class: fileNotFoundError, args: starlark.Tuple{number(2), text("file " + found + " not found")}}}
 	}
 	return text(found), nil
@@ -282,7 +282,7 @@ func (r *run) which(searchPath, item string, tried func(string)) (string, error)
 			return "", err
 		}
 		tried(full)
-		if _, err := r.in.opts.Files.Stat(full); err == nil {
+		if _, err := r.files().Stat(full); err == nil {
 			if path.IsAbs(candidate) {
 				return candidate, nil
 			}

@@ -97,7 +97,7 @@ func biOpen(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := r.in.opts.Files.ReadFile(full)
+	content, err := r.files().ReadFile(full)
 	if err != nil {
 		return nil, osException(err, name)
 	}

@@ -50,6 +50,9 @@ func New(opts Options) *Interp {
 	if opts.MaxSteps == 0 {
 		opts.MaxSteps = maxSteps
 	}
+	if b, ok := opts.Fallback.(Binder); ok {
+		opts.Fallback = b.Bind(opts)
+	}
 	in := &Interp{opts: opts, cache: map[string]compiled{}, injected: map[string]starlark.Value{}, helpers: makeHelpers(), methods: makeMethods(), builtins: makeBuiltins()}
 	in.modules = makeModules(opts)
 	in.context = map[string]starlark.Value{}

@@ -3,8 +3,10 @@
 package pyeval
 
 import (
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"n3x/internal/bitbake/pyeval/python"
 	"n3x/internal/diag"
@@ -14,9 +16,28 @@ import (
 // cannot be translated is refused when it is called, not when it is defined. Defining and using
 // must not overlap.
 type Library struct {
+	id     int64
 	parent *Library
 	funcs  map[string]*function
+	defs   []Def
 }
+
+// Def is the text of one `def` block.
+type Def struct {
+	Pos    diag.Pos // of its first line
+	Source string
+}
+
+var libraries atomic.Int64
+
+// ID tells libraries of this process apart.
+func (l *Library) ID() int64 { return l.id }
+
+// Parent is the library whose functions this one hides, or nil.
+func (l *Library) Parent() *Library { return l.parent }
+
+// Defs are the blocks that were defined here, in order, without those of the parent.
+func (l *Library) Defs() []Def { return slices.Clip(l.defs) }
 
 // function is one def; it is translated when it is first called.
 type function struct {
@@ -30,7 +51,7 @@ type function struct {
 
 // NewLibrary makes an empty library whose functions hide those of parent (which may be nil).
 func NewLibrary(parent *Library) *Library {
-	return &Library{parent: parent, funcs: map[string]*function{}}
+	return &Library{id: libraries.Add(1), parent: parent, funcs: map[string]*function{}}
 }
 
 // Define adds the functions of one `def` block, e.g. "def f(d):\n    return 1\n"; a later
@@ -47,6 +68,7 @@ func (l *Library) Define(pos diag.Pos, source string) error {
 		}
 		l.funcs[def.Name] = &function{pos: pos, source: source, def: def}
 	}
+	l.defs = append(l.defs, Def{pos, source})
 	return nil
 }
 
@@ -67,6 +89,7 @@ func (l *Library) defineRefused(pos diag.Pos, source string, err error) error {
 	f := &function{pos: pos, source: source, def: &python.FunctionDef{Name: name}, err: at}
 	f.once.Do(func() {})
 	l.funcs[name] = f
+	l.defs = append(l.defs, Def{pos, source})
 	return nil
 }
 

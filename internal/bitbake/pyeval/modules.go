@@ -101,13 +101,6 @@ func makeTime() *module {
 	return ns("time", map[string]impl{"time": timeTime, "gmtime": timeGmtime, "strftime": timeStrftime}, nil)
 }
 
-func (r *run) now() (time.Time, error) {
-	if r.in.opts.Now == nil {
-		return time.Time{}, unsupported("the time of day")
-	}
-	return r.in.opts.Now(), nil
-}
-
 func timeTime(r *run, a args) (starlark.Value, error) {
 	t, err := r.now()
 	return starlark.Float(float64(t.UnixMicro()) / 1e6), err
@@ -296,7 +289,7 @@ func globGlob(r *run, a args) (starlark.Value, error) {
 // globPart extends each directory by the names that match one component.
 func (r *run) globPart(dirs []string, part string) ([]string, error) {
 	var out []string
-	files := r.in.opts.Files
+	files := r.files()
 	re, err := globRegexp(part, "[^/]")
 	if err != nil {
 		return nil, err

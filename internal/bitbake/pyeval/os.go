@@ -50,6 +50,7 @@ func (r *run) environ(name string) (string, bool) {
 	if v, set := r.exported[name]; set {
 		return v, true
 	}
+	r.site.Observe(LookedAtEnv, name)
 	v, set := r.in.opts.Environ[name]
 	return v, set
 }
@@ -60,6 +61,7 @@ func (e *environ) attr(name string) (starlark.Value, error) {
 		return builtin(name, environGet), nil
 	case "copy":
 		return builtin(name, func(r *run, a args) (starlark.Value, error) {
+			r.site.Observe(LookedAtEnv, "")
 			all := maps.Clone(r.in.opts.Environ)
 			maps.Copy(all, r.exported)
 			out := starlark.NewDict(len(all))
@@ -207,7 +209,7 @@ func osListdir(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := r.in.opts.Files.ReadDir(full)
+	entries, err := r.files().ReadDir(full)
 	if err != nil {
 		return nil, osException(err, name)
 	}
@@ -237,7 +239,7 @@ func osReadlink(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	target, err := r.in.opts.Files.Readlink(full)
+	target, err := r.files().Readlink(full)
 	if err != nil {
 		return nil, osException(err, name)
 	}

@@ -190,7 +190,7 @@ func pathReal(r *run, a args) (starlark.Value, error) {
 			continue
 		}
 		next := path.Join(at, part)
-		target, err := r.in.opts.Files.Readlink(next)
+		target, err := r.files().Readlink(next)
 		if err != nil {
 			at = next
 			continue
@@ -268,7 +268,7 @@ func pathTest(stat func(Files, string) (fs.FileInfo, error), ok func(fs.FileInfo
 		if err != nil {
 			return nil, err
 		}
-		info, err := stat(r.in.opts.Files, full)
+		info, err := stat(r.files(), full)
 		return boolean(err == nil && ok(info)), nil
 	}
 }
@@ -283,7 +283,7 @@ func pathStat(get func(fs.FileInfo) starlark.Value) impl {
 		if err != nil {
 			return nil, err
 		}
-		info, err := r.in.opts.Files.Stat(full)
+		info, err := r.files().Stat(full)
 		if err != nil {
 			return nil, osException(err, p)
 		}

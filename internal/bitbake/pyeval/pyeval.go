@@ -89,13 +89,24 @@ type Site struct {
 	Name string
 	// Event becomes `e` of an event handler; nil = not a handler.
 	Event map[string]string
+	// PyLibs are what addpylib has named, in order: a [Fallback] imports modules from there.
+	PyLibs []PyLib
 }
+
+// PyLib is a folder with Python modules and the package there that metadata sees by its name.
+type PyLib struct{ Dir, Namespace string }
 
 // Fallback runs what this package refuses on a real CPython. Its results have the same meaning
 // as those of [Interp.Eval] and [Interp.Exec].
 type Fallback interface {
 	Eval(ctx context.Context, expr string, s Site) (string, error)
 	Exec(ctx context.Context, body string, s Site) error
+}
+
+// Binder is a [Fallback] that has to know the world of the interpreter that it serves: [New] calls Bind with the final
+// options and uses what it gives in place of the fallback.
+type Binder interface {
+	Bind(o Options) Fallback
 }
 
 // Func is a Python function that the embedding program provides: one of a module

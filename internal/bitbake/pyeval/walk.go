@@ -43,10 +43,10 @@ func osWalk(r *run, a args) (starlark.Value, error) {
 			if err != nil {
 				return nil, false, err
 			}
-			if info, err := r.in.opts.Files.Lstat(full); parent != top && err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if info, err := r.files().Lstat(full); parent != top && err == nil && info.Mode()&fs.ModeSymlink != 0 {
 				continue // links to folders are listed, not followed
 			}
-			entries, err := r.in.opts.Files.ReadDir(full)
+			entries, err := r.files().ReadDir(full)
 			if err != nil {
 				continue
 			}
@@ -67,7 +67,7 @@ func (r *run) sorted(dir string, entries []fs.DirEntry) (dirs, files []string, e
 	for _, e := range entries {
 		isDir := e.IsDir()
 		if e.Type()&fs.ModeSymlink != 0 {
-			info, err := r.in.opts.Files.Stat(dir + "/" + e.Name())
+			info, err := r.files().Stat(dir + "/" + e.Name())
 			isDir = err == nil && info.IsDir()
 		}
 		if isDir {
@@ -91,7 +91,7 @@ func osStat(stat func(Files, string) (fs.FileInfo, error)) impl {
 		if err != nil {
 			return nil, err
 		}
-		info, err := stat(r.in.opts.Files, full)
+		info, err := stat(r.files(), full)
 		if err != nil {
 			return nil, osException(err, name)
 		}

@@ -44,7 +44,8 @@ type shared struct {
 // after clipping.
 type state struct {
 	lib       *pyeval.Library
-	classType string // "global" while the base configuration is read, then "recipe"
+	pyLibs    []pyeval.PyLib // of addpylib
+	classType string         // "global" while the base configuration is read, then "recipe"
 	inherited []string
 	deferred  []deferredInherit
 	handlers  []handler
@@ -77,6 +78,7 @@ func (e *evaluator) fork(ctx context.Context) *evaluator {
 	c := &evaluator{shared: e.shared, ctx: ctx, d: e.d.Copy(), state: e.state}
 	s := &c.state
 	s.inherited, s.deferred, s.handlers = slices.Clip(s.inherited), slices.Clip(s.deferred), slices.Clip(s.handlers)
+	s.pyLibs = slices.Clip(s.pyLibs)
 	s.anonymous, s.files, s.known = slices.Clip(s.anonymous), slices.Clip(s.files), maps.Clone(s.known)
 	c.d.SetEvaluator(c)
 	return c
@@ -220,7 +222,7 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 		}
 		return nil
 	case *syntax.AddPyLib:
-		return e.addPyLib(pos)
+		return e.addPyLib(pos, s)
 	case *syntax.AddFragments:
 		return e.addFragments(pos, s)
 	}
@@ -240,11 +242,19 @@ func (e *evaluator) delTask(pos diag.Pos, s *syntax.DelTask) error {
 	return nil
 }
 
-// addPyLib accepts the statement where BitBake does: directly in the configuration files it reads itself.
-func (e *evaluator) addPyLib(pos diag.Pos) error {
+// addPyLib accepts the statement where BitBake does: directly in the configuration files it reads itself. The modules are not
+// imported here, but where real CPython first needs them.
+func (e *evaluator) addPyLib(pos diag.Pos, s *syntax.AddPyLib) error {
 	if len(e.stack) > 1 {
 		return diag.Userf(pos, "addpylib works in bblayers.conf, layer.conf and bitbake.conf only").
 			WithHint("move it to the layer's conf/layer.conf")
+	}
+	dir, err := e.d.Expand(s.Dir)
+	if err != nil {
+		return placed(pos, err)
+	}
+	if lib := (pyeval.PyLib{Dir: dir, Namespace: s.Namespace}); !slices.Contains(e.state.pyLibs, lib) {
+		e.state.pyLibs = append(e.state.pyLibs, lib)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 // Eval implements [datastore.Evaluator] for the evaluator's store and copies of it.
 func (e *evaluator) Eval(expr string, d *datastore.Data, pos diag.Pos) (string, error) {
-	s, err := e.interp.Eval(e.ctx, expr, pyeval.Site{Vars: d, Lib: e.state.lib, Pos: pos})
+	s, err := e.interp.Eval(e.ctx, expr, e.site(pyeval.Site{Vars: d, Pos: pos}))
 	var bad *pyeval.SyntaxError
 	if errors.As(err, &bad) && strings.Contains(bad.Text, "unterminated string literal") {
 		return "", datastore.ErrUnterminated
@@ -99,9 +99,15 @@ collect:
 
 // exec runs a python body on the evaluator's store.
 func (e *evaluator) exec(body string, site pyeval.Site) error {
-	site.Vars, site.Lib = e.d, e.state.lib
+	site.Vars = e.d
 	e.d.At(site.Pos, site.Name)
-	return e.interp.Exec(e.ctx, body, site)
+	return e.interp.Exec(e.ctx, body, e.site(site))
+}
+
+// site adds what Python sees of the files read so far.
+func (e *evaluator) site(s pyeval.Site) pyeval.Site {
+	s.Lib, s.PyLibs = e.state.lib, e.state.pyLibs
+	return s
 }
 
 // functionPos is the place of a function's first body line.
@@ -131,7 +137,7 @@ func (s *shared) execFunction(ctx context.Context, function string, d *datastore
 		return diag.Userf(pos, "function %s is a shell function, not Python", function)
 	}
 	d.At(pos, function)
-	return placed(pos, s.interp.Exec(ctx, body, pyeval.Site{Vars: d, Lib: e.state.lib, Pos: pos, Name: function}))
+	return placed(pos, s.interp.Exec(ctx, body, e.site(pyeval.Site{Vars: d, Pos: pos, Name: function})))
 }
 
 // functions adds bb.build.exec_func, which python functions of EXPORT_FUNCTIONS consist of, to those that the caller provides.
