@@ -19,7 +19,7 @@ func (d *Data) Assign(pos diag.Pos, a *syntax.Assignment) error {
 
 func (d *Data) assign(a *syntax.Assignment) error {
 	if a.Export {
-		if err := d.setFlag(a.Name, "export", "1", Event{Op: "exported", Flag: "export", Detail: "1"}); err != nil {
+		if err := d.setFlag(a.Name, "export", one, Event{Op: "exported", Flag: "export", Detail: "1"}); err != nil {
 			return err
 		}
 	}
@@ -38,55 +38,55 @@ func (d *Data) assign(a *syntax.Assignment) error {
 }
 
 // operand is the text to store and the name of the operation. += and its kin work on the bare value and so lose a weak default.
-func (d *Data) operand(a *syntax.Assignment) (value, op string, err error) {
+func (d *Data) operand(a *syntax.Assignment) (value text, op string, err error) {
 	switch a.Op {
 	case syntax.Set, syntax.WeakDefault:
-		return a.Value, "set", nil
+		return str(a.Value), "set", nil
 	case syntax.Immediate:
-		value, err = d.expandAs(a.Value, a.Name+"[:=]")
-		return value, "immediate", err
+		s, err := d.expandAs(a.Value, a.Name+"[:=]")
+		return str(s), "immediate", err
 	}
-	old, ok := d.assigned(a.Name, a.Flag)
+	old := d.assigned(a.Name, a.Flag)
 	switch a.Op {
 	case syntax.Default:
-		if ok {
+		if old.ok {
 			return old, "set?", nil
 		}
-		return a.Value, "set?", nil
+		return str(a.Value), "set?", nil
 	case syntax.Append:
-		return old + " " + a.Value, "append", nil
+		return str(old.orEmpty() + " " + a.Value), "append", nil
 	case syntax.Prepend:
-		return a.Value + " " + old, "prepend", nil
+		return str(a.Value + " " + old.orEmpty()), "prepend", nil
 	case syntax.PostDot:
-		return old + a.Value, "postdot", nil
+		return str(old.orEmpty() + a.Value), "postdot", nil
 	}
-	return a.Value + old, "predot", nil
+	return str(a.Value + old.orEmpty()), "predot", nil
 }
 
-func (d *Data) assigned(name, flag string) (string, bool) {
+func (d *Data) assigned(name, flag string) text {
 	if flag == "" {
-		return d.Assigned(name)
+		if v := d.find(name); v != nil {
+			return v.value
+		}
+		return text{}
 	}
-	if f := d.find(name).flag(flag); f != nil {
-		return f.value.s, f.value.ok
-	}
-	return "", false
+	return d.find(name).flag(flag).get()
 }
 
 // setWeak sets the ??= default of a variable or flag. A name like X:append is taken as it is: its default never shows.
-func (d *Data) setWeak(name, flagName, value string, e Event) error {
+func (d *Data) setWeak(name, flagName string, value text, e Event) error {
 	if err := d.refuseRenamed(name); err != nil {
 		return err
 	}
 	v := d.own(name)
 	d.touch(name)
 	if flagName != "" {
-		v.ownFlag(flagName).weak = text{value, true}
+		v.ownFlag(flagName, true).value = value
 		e.Flag = "_defaultval_flag_" + flagName
 		d.record(v, e)
 		return nil
 	}
-	v.weak = text{value, true}
+	v.weak = value
 	e.Flag = "_defaultval"
 	d.record(v, e)
 	d.linkOverrides(name)
@@ -106,9 +106,9 @@ func (d *Data) ReplaceReference(name, value string) error {
 		if err != nil {
 			return err
 		}
-		if strings.Contains(c.s, ref) {
+		if !c.object && strings.Contains(c.s, ref) {
 			value := strings.ReplaceAll(c.s, ref, value)
-			if err := d.set(key, value, false, Event{Op: "set", Detail: value}); err != nil {
+			if err := d.set(key, str(value), false, Event{Op: "set", Detail: value}); err != nil {
 				return err
 			}
 		}

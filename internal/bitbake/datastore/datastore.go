@@ -63,6 +63,8 @@ var _ interface {
 	pyeval.DependencyMarker
 	pyeval.Observer
 	pyeval.Snapshotter
+	pyeval.ObjectStore
+	pyeval.Reader
 } = (*Data)(nil)
 
 // origin is where the operations being recorded come from.
@@ -82,7 +84,6 @@ type layer struct {
 type variable struct {
 	value      text
 	weak       text // by ??=
-	none       bool // was set to None: there is no value, and weak does not count
 	flags      []flagEntry
 	appends    []operation
 	prepends   []operation
@@ -92,19 +93,15 @@ type variable struct {
 	shared     bool // in several stores at once: must be replaced, not written to
 }
 
-// text is a string that may be absent.
-type text struct {
-	s  string
-	ok bool
-}
-
+// flagEntry is a flag, or, when weak, its default by ??=.
 type flagEntry struct {
-	name        string
-	value, weak text
+	name  string
+	value text
+	weak  bool
 }
 
 type operation struct {
-	value    string
+	text
 	override string // "" when unconditional, else names joined by ":"
 }
 
@@ -115,7 +112,7 @@ type override struct {
 
 // defined says whether there is anything to read.
 func (v *variable) defined() bool {
-	return v.value.ok || v.weak.ok || v.none || len(v.flags) > 0 || len(v.appends) > 0 || len(v.prepends) > 0 || len(v.removes) > 0
+	return v.value.ok || v.weak.ok || v.value.none || len(v.flags) > 0 || len(v.appends) > 0 || len(v.prepends) > 0 || len(v.removes) > 0
 }
 
 // New is an empty store.
@@ -277,7 +274,7 @@ func (d *Data) CreateCopy() pyeval.Vars { return d.Copy() }
 // Inherits reports whether a class, named without folder and extension, has been inherited.
 func (d *Data) Inherits(class string) bool {
 	s, _ := d.Assigned("__inherit_cache")
-	return slices.ContainsFunc(words(s), func(path string) bool { return strings.HasSuffix(path, "/"+class+".bbclass") })
+	return slices.ContainsFunc(ParseList(s), func(path string) bool { return strings.HasSuffix(path, "/"+class+".bbclass") })
 }
 
 // MarkDependency tells whoever evaluates Python for d that a file was read or looked for.

@@ -199,6 +199,9 @@ func (d *Data) replaceVariables(s string, trace *Expansion) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		if c.object {
+			return "", diag.Userf(d.LastSet(name), "variable %s is no text, so ${%s} cannot be expanded: python: TypeError: expected str instance, %s found", name, name, kind(c.s))
+		}
 		if c.ok {
 			out.WriteString(c.s)
 		} else {

@@ -61,6 +61,9 @@ func (d *Data) read(name string, m mode) (content, error) {
 	if err != nil || !m.expand || !c.ok {
 		return c, err
 	}
+	if c.object {
+		return c, d.objectRemoves(name, v, m)
+	}
 	if c.s, err = d.expandAs(c.s, name); err != nil {
 		return content{}, err
 	}
@@ -126,7 +129,7 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 	}
 	if !c.ok {
 		c.text = v.value
-		if !c.ok && !m.noWeak && !v.none {
+		if !c.ok && !m.noWeak && !c.none {
 			c.text = v.weak
 		}
 	}
@@ -136,14 +139,19 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 	if err := d.needOverrides(); err != nil {
 		return c, nil, err
 	}
+	var err error
 	for _, op := range v.appends {
 		if d.allActive(op.override) {
-			c.s, c.ok = c.s+op.value, true
+			if c.text, err = d.plus(name, c.text, op.text); err != nil {
+				return c, nil, err
+			}
 		}
 	}
 	for _, op := range v.prepends {
 		if d.allActive(op.override) {
-			c.s, c.ok = op.value+c.s, true
+			if c.text, err = d.plus(name, op.text, c.text); err != nil {
+				return c, nil, err
+			}
 		}
 	}
 	return c, v, nil
@@ -155,7 +163,7 @@ func (d *Data) fromOverride(match string) (content, error) {
 		d.reads[match] = true
 	}
 	c, v, err := d.unexpanded(match, mode{})
-	if err != nil || !c.ok || c.s == "" || len(c.removes) == 0 && len(v.removes) == 0 {
+	if err != nil || !c.ok || c.object || c.s == "" || len(c.removes) == 0 && len(v.removes) == 0 {
 		c.removes = nil
 		return c, err
 	}
@@ -179,8 +187,8 @@ func (d *Data) applyRemoves(c content, v *variable) (content, error) {
 		}
 	}
 	for _, op := range v.removes {
-		if d.allActive(op.override) && !slices.Contains(removes, op.value) {
-			removes = append(removes, op.value)
+		if d.allActive(op.override) && !slices.Contains(removes, op.s) {
+			removes = append(removes, op.s)
 		}
 	}
 	c.removes = nil
@@ -230,33 +238,63 @@ func (d *Data) VarFlag(name, flag string, expand bool) (value string, ok bool, e
 	if flag == "_content" {
 		return d.Var(name, expand)
 	}
-	if d.reads != nil {
-		d.reads[name] = true
-	}
-	f := d.find(name).flag(flag)
-	if f == nil {
-		return "", false, nil
-	}
-	t := f.value
-	if !t.ok {
-		t = f.weak
-	}
-	if expand && t.ok && strings.Contains(t.s, "${") {
-		t.s, err = d.expandAs(t.s, name+"["+flag+"]")
-	}
+	t, err := d.readFlag(name, flag, mode{expand: expand})
 	return t.s, t.ok, err
 }
 
-func (v *variable) flag(name string) *flagEntry {
+func (d *Data) readFlag(name, flag string, m mode) (t text, err error) {
+	if d.reads != nil {
+		d.reads[name] = true
+	}
+	v := d.find(name)
+	f := v.flag(flag)
+	if f == nil && !m.noWeak {
+		f = v.weakFlag(flag)
+	}
+	t = f.get()
+	if m.expand && t.ok && !t.object && strings.Contains(t.s, "${") {
+		t.s, err = d.expandAs(t.s, name+"["+flag+"]")
+	}
+	return t, err
+}
+
+// objectRemoves refuses :remove on a value that is no text, as Python does when it splits it.
+func (d *Data) objectRemoves(name string, v *variable, m mode) error {
+	if m.parsing || v == nil || len(v.removes) == 0 {
+		return nil
+	}
+	if err := d.needOverrides(); err != nil {
+		return err
+	}
+	for _, op := range v.removes {
+		if d.allActive(op.override) {
+			return diag.Userf(d.LastSet(name), "variable %s has a :remove, but its value is no text: %s", name, v.value.s)
+		}
+	}
+	return nil
+}
+
+// flag is the entry of a flag that was set, weakFlag that of a flag's default; nil when there is none.
+func (v *variable) flag(name string) *flagEntry     { return v.entry(name, false) }
+func (v *variable) weakFlag(name string) *flagEntry { return v.entry(name, true) }
+
+func (v *variable) entry(name string, weak bool) *flagEntry {
 	if v == nil {
 		return nil
 	}
 	for i := range v.flags {
-		if v.flags[i].name == name {
+		if v.flags[i].name == name && v.flags[i].weak == weak {
 			return &v.flags[i]
 		}
 	}
 	return nil
+}
+
+func (f *flagEntry) get() text {
+	if f == nil {
+		return text{}
+	}
+	return f.value
 }
 
 // VarFlags are all flags of a variable, unexpanded, except BitBake's internal ones.
@@ -270,12 +308,8 @@ func (d *Data) VarFlags(name string) (map[string]string, error) {
 	}
 	all := make(map[string]string, len(v.flags))
 	for _, f := range v.flags {
-		switch {
-		case strings.HasPrefix(f.name, "_") || strings.HasPrefix(f.name, ":"):
-		case f.value.ok:
+		if f.value.ok && !internalFlag(f.name) && (!f.weak || v.flag(f.name) == nil) {
 			all[f.name] = f.value.s
-		case f.weak.ok:
-			all[f.name] = f.weak.s
 		}
 	}
 	return all, nil

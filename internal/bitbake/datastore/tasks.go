@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Names under which the store keeps lists, words separated by blanks.
+// Names under which the store keeps lists of names.
 const (
 	tasksVar = "__BBTASKS"
 	depsFlag = "deps"
@@ -23,27 +23,26 @@ func words(s string) []string { return strings.FieldsFunc(s, IsSpace) }
 // Tasks are the names of the tasks added so far, in order and unexpanded.
 func (d *Data) Tasks() []string {
 	s, _ := d.Assigned(tasksVar)
-	return words(s)
+	return ParseList(s)
 }
 
 // TaskDeps are the tasks that task comes after, unexpanded.
 func (d *Data) TaskDeps(task string) []string {
-	s, _ := d.assigned(task, depsFlag)
-	return words(s)
+	return ParseList(d.assigned(task, depsFlag).s)
 }
 
 func (d *Data) setTasks(names []string) error {
-	return d.set(tasksVar, strings.Join(names, " "), true, Event{})
+	return d.set(tasksVar, literal(ListLiteral(names)), true, Event{})
 }
 
 func (d *Data) setTaskDeps(task string, deps []string) error {
-	return d.setFlag(task, depsFlag, strings.Join(deps, " "), Event{})
+	return d.setFlag(task, depsFlag, literal(ListLiteral(deps)), Event{})
 }
 
 // AddTask makes name a task that runs before and after the tasks listed; do_ may be left out.
 func (d *Data) AddTask(name string, before, after []string) error {
 	name = taskName(name)
-	if err := d.setFlag(name, "task", "1", Event{}); err != nil {
+	if err := d.setFlag(name, "task", one, Event{}); err != nil {
 		return err
 	}
 	if tasks := d.Tasks(); !slices.Contains(tasks, name) {

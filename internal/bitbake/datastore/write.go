@@ -11,16 +11,16 @@ import (
 // SetVar sets a variable as Python's d.setVar does: appends, prepends, removes and active overrides of it are dropped.
 // A name like X:append:y adds an operation instead.
 func (d *Data) SetVar(name, value string) error {
-	return d.set(name, value, false, Event{Op: "set", Detail: value})
+	return d.set(name, str(value), false, Event{Op: "set", Detail: value})
 }
 
 // set stores a value; parsing leaves overrides and operations of the variable alone, as assignments in files do.
-func (d *Data) set(name, value string, parsing bool, e Event) error {
+func (d *Data) set(name string, value text, parsing bool, e Event) error {
 	if err := d.refuseName(name); err != nil {
 		return err
 	}
 	if base, keyword, condition, ok := operationName(name); ok {
-		d.addOperation(base, keyword, operation{value: value, override: condition}, e)
+		d.addOperation(base, keyword, operation{text: value, override: condition}, e)
 		return nil
 	}
 	if !parsing {
@@ -31,7 +31,7 @@ func (d *Data) set(name, value string, parsing bool, e Event) error {
 	v := d.own(name)
 	d.touch(name)
 	d.linkOverrides(name)
-	v.value, v.none = text{value, true}, false
+	v.value = value
 	d.record(v, e)
 	return nil
 }
@@ -39,12 +39,7 @@ func (d *Data) set(name, value string, parsing bool, e Event) error {
 // SetNone takes a variable's value away as Python's d.setVar(name, None) does: unlike after [Data.DelVar] its flags stay, it is
 // still among the keys, and a default by ??= does not show.
 func (d *Data) SetNone(name string) error {
-	if err := d.set(name, "", false, Event{Op: "set", Detail: "None"}); err != nil {
-		return err
-	}
-	v := d.own(name)
-	v.value, v.none = text{}, true
-	return nil
+	return d.SetObject(name, "", "None")
 }
 
 // SetVarFilter makes the expanded values of a variable, and of its overrides, pass through a Python expression; "" ends that.
@@ -116,7 +111,7 @@ func (d *Data) addOperation(base, keyword string, op operation, e Event) {
 	case "remove":
 		v.removes = append(v.removes, op)
 	}
-	e.Op, e.Detail = ":"+keyword, op.value
+	e.Op, e.Detail = ":"+keyword, op.s
 	if op.override != "" {
 		e.Op += "[" + op.override + "]"
 	}
@@ -210,12 +205,12 @@ func renamedVariables() map[string]string {
 
 // AppendVar adds an unconditional :append.
 func (d *Data) AppendVar(name, value string) error {
-	return d.set(name+":append", value, true, Event{})
+	return d.set(name+":append", str(value), true, Event{})
 }
 
 // PrependVar adds an unconditional :prepend.
 func (d *Data) PrependVar(name, value string) error {
-	return d.set(name+":prepend", value, true, Event{})
+	return d.set(name+":prepend", str(value), true, Event{})
 }
 
 // DelVar removes a variable with its flags, operations and overrides.
@@ -250,7 +245,7 @@ func (d *Data) RenameVar(from, to string) error {
 		n := d.own(to)
 		n.history = append(n.history, old.history...)
 		d.record(n, Event{Op: "rename from " + from, Detail: value.s})
-		if err := d.set(to, value.s, true, Event{}); err != nil {
+		if err := d.set(to, value, true, Event{}); err != nil {
 			return err
 		}
 	}
@@ -278,16 +273,16 @@ func (d *Data) RenameVar(from, to string) error {
 
 // SetVarFlag sets a variable's flag.
 func (d *Data) SetVarFlag(name, flag, value string) error {
-	return d.setFlag(name, flag, value, Event{Op: "set", Flag: flag, Detail: value})
+	return d.setFlag(name, flag, str(value), Event{Op: "set", Flag: flag, Detail: value})
 }
 
-func (d *Data) setFlag(name, flagName, value string, e Event) error {
+func (d *Data) setFlag(name, flagName string, value text, e Event) error {
 	if name == "BB_RENAMED_VARIABLES" {
 		renamed := make(map[string]string, len(d.renamed)+1)
 		for k, v := range d.renamed {
 			renamed[k] = v
 		}
-		renamed[flagName] = value
+		renamed[flagName] = value.s
 		d.renamed = renamed
 	}
 	if err := d.refuseRenamed(name); err != nil {
@@ -295,35 +290,42 @@ func (d *Data) setFlag(name, flagName, value string, e Event) error {
 	}
 	v := d.own(name)
 	d.touch(name)
-	v.ownFlag(flagName).value = text{value, true}
+	v.ownFlag(flagName, false).value = value
 	d.record(v, e)
 	return nil
 }
 
-func (v *variable) ownFlag(name string) *flagEntry {
-	if f := v.flag(name); f != nil {
+func (v *variable) ownFlag(name string, weak bool) *flagEntry {
+	if f := v.entry(name, weak); f != nil {
 		return f
 	}
-	v.flags = append(v.flags, flagEntry{name: name})
+	v.flags = append(v.flags, flagEntry{name: name, weak: weak})
 	return &v.flags[len(v.flags)-1]
 }
 
 // AppendVarFlag adds to the end of a flag.
 func (d *Data) AppendVarFlag(name, flag, value string) error {
-	return d.joinFlag(name, flag, "append", value, func(old string) string { return old + value })
+	return d.joinFlag(name, flag, "append", value, func(old text) (text, error) { return d.plus(name, old, str(value)) })
 }
 
 // PrependVarFlag adds to the start of a flag.
 func (d *Data) PrependVarFlag(name, flag, value string) error {
-	return d.joinFlag(name, flag, "prepend", value, func(old string) string { return value + old })
+	return d.joinFlag(name, flag, "prepend", value, func(old text) (text, error) { return d.plus(name, str(value), old) })
 }
 
-func (d *Data) joinFlag(name, flag, op, value string, join func(string) string) error {
-	old, _, err := d.VarFlag(name, flag, false)
+func (d *Data) joinFlag(name, flag, op, value string, join func(text) (text, error)) error {
+	old, err := d.readFlag(name, flag, mode{})
 	if err != nil {
 		return err
 	}
-	return d.setFlag(name, flag, join(old), Event{Op: op, Flag: flag, Detail: value})
+	if old.orEmpty() == "" {
+		old = str("")
+	}
+	joined, err := join(old)
+	if err != nil {
+		return err
+	}
+	return d.setFlag(name, flag, joined, Event{Op: op, Flag: flag, Detail: value})
 }
 
 // DelVarFlag removes a flag.
@@ -333,10 +335,6 @@ func (d *Data) DelVarFlag(name, flag string) error {
 	}
 	v := d.own(name)
 	d.touch(name)
-	f := v.flag(flag)
-	if !f.value.ok {
-		return nil
-	}
 	v.flags = slices.DeleteFunc(v.flags, func(one flagEntry) bool { return one.name == flag })
 	d.record(v, Event{Op: "delFlag", Flag: flag})
 	return nil

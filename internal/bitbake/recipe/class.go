@@ -34,7 +34,7 @@ func (e *evaluator) inherit(classes string, pos diag.Pos, deferred bool) error {
 			continue
 		}
 		e.state.inherited = append(e.state.inherited, path)
-		if err := e.d.SetVar("__inherit_cache", strings.Join(e.state.inherited, " ")); err != nil {
+		if err := e.d.SetObject("__inherit_cache", "", datastore.ListLiteral(e.state.inherited)); err != nil {
 			return err
 		}
 		if err := e.file(path); err != nil {

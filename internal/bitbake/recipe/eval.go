@@ -216,7 +216,7 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 	case *syntax.AddHandler:
 		for _, name := range s.Names {
 			e.state.handlers = append(e.state.handlers, handler{name, pos})
-			if err := e.d.SetVarFlag(name, "handler", "1"); err != nil {
+			if err := e.d.SetObject(name, "handler", "1"); err != nil {
 				return err
 			}
 		}

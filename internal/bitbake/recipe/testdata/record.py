@@ -35,11 +35,7 @@ def read_txtar(path):
 
 
 def text(value):
-    if value is None:
-        return None
-    if isinstance(value, (list, tuple, set)):
-        return " ".join(str(v) for v in value)
-    return str(value)
+    return None if value is None else str(value)
 
 
 def dump(d, root):
