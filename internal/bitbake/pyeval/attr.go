@@ -68,6 +68,8 @@ func (r *run) findAttr(x starlark.Value, name string) (starlark.Value, error) {
 		return r.typeAttr(x, name)
 	case *openFile:
 		return x.attr(name)
+	case *process:
+		return x.attr(name)
 	case *pattern:
 		return x.attr(name)
 	case *environ:
@@ -161,7 +163,7 @@ func (x *exc) attr(name string) (starlark.Value, error) {
 		return x.args, nil
 	case name == "__class__":
 		return x.class, nil
-	case strings.HasPrefix(name, "__") || x.cause != nil || x.class.is(osError):
+	case strings.HasPrefix(name, "__") || x.cause != nil || x.class.is(osError) || x.class.is(subprocessError) || x.class.is(cmdError):
 		return nil, unsupported("the attribute %s of a %s", name, x.class.name)
 	}
 	return nil, nil

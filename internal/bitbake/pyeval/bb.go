@@ -38,7 +38,7 @@ func makeBB() *module {
 	for _, name := range events {
 		event.attrs[name] = &eventClass{name: name}
 	}
-	sub := values(parse, data, build, smart, fetch, oldFetch, event, makeBBUtils())
+	sub := values(parse, data, build, smart, fetch, oldFetch, event, makeBBUtils(), makeBBProcess())
 	sub["BBHandledException"] = bbHandledException
 	return ns("bb", map[string]impl{
 		"note": bbLog("note"), "plain": bbLog("plain"), "warn": bbLog("warn"), "warnonce": bbLog("warn"), "error": bbLog("error"),

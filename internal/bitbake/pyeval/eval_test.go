@@ -159,7 +159,7 @@ func baseClass(name string) string {
 }
 
 func testInterp() *Interp {
-	return New(Options{Environ: map[string]string{"HOME": "/home/user", "LANG": "C.UTF-8"}, Cwd: "/", CPUs: 8})
+	return New(Options{Environ: map[string]string{"HOME": "/home/user", "LANG": "C.UTF-8"}, Cwd: "/", CPUs: 8, Run: runOnHost})
 }
 
 // TestVectors compares with what CPython and BitBake answered.

@@ -16,6 +16,7 @@ import (
 type excClass struct {
 	name string
 	base *excClass
+	text func(*exc) (string, error) // str() of its exceptions; nil = that of the base
 }
 
 // exc is an exception; raised carries it through Go.
@@ -40,6 +41,11 @@ func (x *exc) text() string {
 }
 
 func (x *exc) str() (string, error) {
+	for c := x.class; c != nil; c = c.base {
+		if c.text != nil {
+			return c.text(x)
+		}
+	}
 	switch {
 	case len(x.args) == 0:
 		return "", nil
@@ -63,7 +69,7 @@ func (c *excClass) is(of *excClass) bool {
 	return false
 }
 
-func class(name string, base *excClass) *excClass { return &excClass{name, base} }
+func class(name string, base *excClass) *excClass { return &excClass{name: name, base: base} }
 
 // The exception classes that metadata can name; see also the bb module.
 var (

@@ -29,6 +29,7 @@ type openFile struct {
 	rest   string
 	binary bool
 	closed bool
+	status starlark.Value // what close() gives; nil is None
 }
 
 func (*openFile) String() string { return "<file>" }
@@ -106,7 +107,7 @@ func biOpen(r *run, a args) (starlark.Value, error) {
 		if !utf8.Valid(content) {
 			return nil, unsupported("the file %s, which is not UTF-8", name)
 		}
-		f.rest = strings.ReplaceAll(strings.ReplaceAll(f.rest, "\r\n", "\n"), "\r", "\n")
+		f.rest = universalNewlines(f.rest)
 	}
 	return f, sized(len(content), maxText)
 }
@@ -158,6 +159,9 @@ func (f *openFile) attr(name string) (starlark.Value, error) {
 	case "close":
 		return builtin(name, func(_ *run, a args) (starlark.Value, error) {
 			f.closed = true
+			if f.status != nil {
+				return f.status, a.exactly(0)
+			}
 			return starlark.None, a.exactly(0)
 		}), nil
 	case "name":

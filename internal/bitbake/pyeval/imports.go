@@ -14,12 +14,12 @@ const standardModules = " abc argparse array ast asyncio base64 bisect builtins 
 	"csv dataclasses datetime decimal difflib email enum fcntl filecmp fileinput fractions functools getpass gettext grp gzip hashlib " +
 	"heapq hmac html http importlib inspect io ipaddress locale logging lzma math mimetypes multiprocessing netrc numbers operator optparse " +
 	"pathlib pickle pkgutil posix posixpath pprint pwd queue random resource sched secrets select selectors shelve shutil signal socket sqlite3 " +
-	"ssl stat statistics struct subprocess sysconfig tarfile tempfile textwrap threading timeit tokenize traceback types typing unicodedata " +
+	"ssl stat statistics struct sysconfig tarfile tempfile textwrap threading timeit tokenize traceback types typing unicodedata " +
 	"unittest urllib warnings weakref xml xmlrpc zipfile zlib "
 
 // bitbakeModules are the parts of bb of which this package has nothing.
 const bitbakeModules = " asyncrpc cache checksum codeparser compress cooker daemonize exceptions main methodpool monitordisk msg namedtuple_with_abc " +
-	"persist_data process progress providers pysh remotedata runqueue server siggen taskdata tinfoil ui "
+	"persist_data progress providers pysh remotedata runqueue server siggen taskdata tinfoil ui "
 
 // importModule gives the module that "import name" binds: bind is name itself or its first part.
 func (r *run) importModule(name, bind string) (starlark.Value, error) {

@@ -110,6 +110,7 @@ func makeOS() *module {
 	return ns("os", map[string]impl{
 		"cpu_count": osCPUCount, "sched_getaffinity": osAffinity, "sysconf": osSysconf, "getpid": osGetpid, "getcwd": osGetcwd,
 		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink, "walk": osWalk, "stat": osStat(Files.Stat), "lstat": osStat(Files.Lstat), "geteuid": osGeteuid,
+		"popen": osPopen, "system": osSystem,
 	}, map[string]starlark.Value{
 		"environ": &environ{}, "path": makeOSPath(), "sep": text("/"), "linesep": text("\n"), "pathsep": text(":"), "curdir": text("."),
 		"pardir": text(".."), "name": text("posix"), "error": osError, "extsep": text("."), "devnull": text("/dev/null"),

@@ -135,6 +135,9 @@ type Options struct {
 	Now      func() time.Time         // time.time() and friends; nil = refused by name
 	Log      func(level, text string) // bb.note ("note"), bb.plain, bb.warn, bb.error, bb.debug, bb.fatal; nil = dropped
 	Funcs    map[string]Func          // dotted name to implementation; wins over the built-in one
-	Fallback Fallback                 // nil = [Unsupported] errors are final
-	MaxSteps uint64                   // of one evaluation; 0 = 20 million
+	// Run runs a program that metadata starts (subprocess, os.popen, bb.process.run); nil = refused by name. A program that
+	// does not exist is fs.ErrNotExist; one that fails is a Result.
+	Run      func(ctx context.Context, c Command) (Result, error)
+	Fallback Fallback // nil = [Unsupported] errors are final
+	MaxSteps uint64   // of one evaluation; 0 = 20 million
 }

@@ -102,10 +102,11 @@ func helpAssert(_ *run, a starlark.Tuple) (starlark.Value, error) {
 	return nil, &raised{x}
 }
 
-// helpOpen enters a context manager; only files are ones.
+// helpOpen enters a context manager: a file, or a program that has been started.
 func helpOpen(_ *run, a starlark.Tuple) (starlark.Value, error) {
-	if f, ok := a[0].(*openFile); ok {
-		return f, nil
+	switch a[0].(type) {
+	case *openFile, *process:
+		return a[0], nil
 	}
 	return nil, unsupported("with and a %s object", typeName(a[0]))
 }
@@ -113,6 +114,13 @@ func helpOpen(_ *run, a starlark.Tuple) (starlark.Value, error) {
 // helpWith runs the body of a with statement and leaves the context manager.
 func helpWith(r *run, a starlark.Tuple) (starlark.Value, error) {
 	how, err := r.call(a[1])
-	a[0].(*openFile).closed = true
+	switch m := a[0].(type) {
+	case *openFile:
+		m.closed = true
+	case *process:
+		if startErr := m.start(r, nil); err == nil {
+			err = startErr
+		}
+	}
 	return how, err
 }
