@@ -26,6 +26,14 @@ func (t text) orEmpty() string {
 	return t.s
 }
 
+// orBlank is the value, "" when there is none.
+func (t text) orBlank() text {
+	if t.ok {
+		return t
+	}
+	return str("")
+}
+
 // truthy is the truth of a literal.
 func truthy(literal string) bool {
 	switch literal {
@@ -78,7 +86,7 @@ func (d *Data) Read(name, flag string, how pyeval.ReadMode) (pyeval.Value, error
 }
 
 // Flags implements [pyeval.Reader].
-func (d *Data) Flags(name string) []pyeval.Flag {
+func (d *Data) Flags(name string, internal bool) []pyeval.Flag {
 	if d.reads != nil {
 		d.reads[name] = true
 	}
@@ -88,12 +96,71 @@ func (d *Data) Flags(name string) []pyeval.Flag {
 	}
 	var all []pyeval.Flag
 	for _, f := range v.flags {
-		if internalFlag(f.name) || f.weak && v.flag(f.name) != nil {
+		switch {
+		case internal && f.weak:
+			f.name = weakFlagPrefix + f.name
+		case !internal && (internalFlag(f.name) || f.weak && v.flag(f.name) != nil):
 			continue
 		}
-		all = append(all, pyeval.Flag{Name: f.name, Value: pyeval.Value{Text: f.value.s, Set: f.value.ok, Object: f.value.object}})
+		all = append(all, pyeval.Flag{Name: f.name, Value: f.value.forPython()})
+	}
+	if internal {
+		all = append(all, v.internals()...)
 	}
 	return all
+}
+
+const weakFlagPrefix = "_defaultval_flag_"
+
+func (t text) forPython() pyeval.Value { return pyeval.Value{Text: t.s, Set: t.ok, Object: t.object} }
+
+// internals are the values and operations of a variable as BitBake keeps them among the flags.
+func (v *variable) internals() []pyeval.Flag {
+	var all []pyeval.Flag
+	if v.value.ok || v.value.none {
+		all = append(all, pyeval.Flag{Name: "_content", Value: v.value.forPython()})
+	}
+	if v.weak.ok {
+		all = append(all, pyeval.Flag{Name: "_defaultval", Value: v.weak.forPython()})
+	}
+	for _, o := range []struct {
+		name string
+		list []operation
+	}{{":append", v.appends}, {":prepend", v.prepends}, {":remove", v.removes}} {
+		if len(o.list) > 0 {
+			all = append(all, pyeval.Flag{Name: o.name, Value: pyeval.Value{Text: operationList(o.list), Set: true, Object: true}})
+		}
+	}
+	return all
+}
+
+// operationList is the list of pairs (value, override) that BitBake keeps.
+func operationList(list []operation) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, op := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("[" + op.repr() + ", ")
+		if op.override == "" {
+			b.WriteString("None]")
+		} else {
+			b.WriteString(Quote(op.override) + "]")
+		}
+	}
+	return b.String() + "]"
+}
+
+// repr is the value as Python writes it.
+func (t text) repr() string {
+	switch {
+	case t.object:
+		return t.s
+	case t.ok:
+		return Quote(t.s)
+	}
+	return "None"
 }
 
 func internalFlag(name string) bool {
@@ -203,7 +270,7 @@ func cutString(s string) (item, rest string, ok bool) {
 
 // plus is a + b as Python adds the contents of :append and :prepend; name is said in the error.
 func (d *Data) plus(name string, a, b text) (text, error) {
-	if !a.object && !b.object {
+	if !a.object && !b.object && a.ok && b.ok {
 		return str(a.s + b.s), nil
 	}
 	if a.object && b.object {
@@ -221,10 +288,13 @@ func (d *Data) plus(name string, a, b text) (text, error) {
 }
 
 func kindOf(t text) string {
-	if t.object {
+	switch {
+	case t.object:
 		return kind(t.s)
+	case t.ok:
+		return "str"
 	}
-	return "str"
+	return "NoneType"
 }
 
 // kind is the name of the type of a literal.

@@ -142,14 +142,14 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 	var err error
 	for _, op := range v.appends {
 		if d.allActive(op.override) {
-			if c.text, err = d.plus(name, c.text, op.text); err != nil {
+			if c.text, err = d.plus(name, c.orBlank(), op.text); err != nil {
 				return c, nil, err
 			}
 		}
 	}
 	for _, op := range v.prepends {
 		if d.allActive(op.override) {
-			if c.text, err = d.plus(name, op.text, c.text); err != nil {
+			if c.text, err = d.plus(name, op.text, c.orBlank()); err != nil {
 				return c, nil, err
 			}
 		}

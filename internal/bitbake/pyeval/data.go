@@ -12,13 +12,18 @@ func (d *data) attr(r *run, name string) (starlark.Value, error) {
 	if m == nil {
 		return nil, unsupported("d.%s", name)
 	}
-	return builtin(name, func(r *run, a args) (starlark.Value, error) { return m(r, d, a) }), nil
+	return builtin(name, func(r *run, a args) (starlark.Value, error) {
+		if err := r.settle(); err != nil {
+			return nil, err
+		}
+		return m(r, d, a)
+	}), nil
 }
 
 var dataMethods = map[string]func(r *run, d *data, a args) (starlark.Value, error){
 	"getVar": dataGetVar, "getVarFlag": dataGetVarFlag, "getVarFlags": dataGetVarFlags, "get": dataGet,
 	"setVar": dataSetVar, "setVarFlag": dataSetVarFlag, "setVarFlags": dataSetVarFlags,
-	"appendVar": dataJoin(Vars.AppendVar), "prependVar": dataJoin(Vars.PrependVar),
+	"appendVar": dataJoin(":append", Vars.AppendVar), "prependVar": dataJoin(":prepend", Vars.PrependVar),
 	"appendVarFlag": dataJoinFlag(Vars.AppendVarFlag), "prependVarFlag": dataJoinFlag(Vars.PrependVarFlag),
 	"delVar": dataDelVar, "delVarFlag": dataDelVarFlag, "renameVar": dataRenameVar, "expand": dataExpand,
 	"keys":       func(_ *run, d *data, a args) (starlark.Value, error) { return texts(d.vars.Keys()), a.exactly(0) },
@@ -65,59 +70,69 @@ func truthy(v starlark.Value, def bool) bool {
 	return bool(v.Truth())
 }
 
-func dataGetVar(_ *run, d *data, a args) (starlark.Value, error) {
+func dataGetVar(r *run, d *data, a args) (starlark.Value, error) {
 	v, err := a.bind("var", "expand?", "noweakdefault?", "parsing?")
 	if err != nil {
 		return nil, err
-	}
-	if truthy(v[2], false) || truthy(v[3], false) {
-		return nil, unsupported("d.getVar() with noweakdefault or parsing")
 	}
 	names, err := a.names(v[0])
 	if err != nil {
 		return nil, err
 	}
-	return optionalText(d.vars.Var(names[0], truthy(v[1], true)))
+	return r.readVar(d, names[0], "", ReadMode{truthy(v[1], true), truthy(v[2], false), truthy(v[3], false)})
 }
 
-func dataGetVarFlag(_ *run, d *data, a args) (starlark.Value, error) {
-	v, err := a.bind("var", "flag", "expand?", "noweakdefault?", "parsing?")
+func dataGetVarFlag(r *run, d *data, a args) (starlark.Value, error) {
+	v, err := a.bind("var", "flag", "expand?", "noweakdefault?", "parsing?", "retparser?")
 	if err != nil {
 		return nil, err
 	}
-	if truthy(v[3], false) || truthy(v[4], false) {
-		return nil, unsupported("d.getVarFlag() with noweakdefault or parsing")
+	if truthy(v[5], false) {
+		return nil, unsupported("d.getVarFlag() with retparser")
+	}
+	if !truthy(v[1], false) {
+		r.log("warn", "Calling getVarFlag with flag unset is invalid")
+		return none()
 	}
 	names, err := a.names(v[0], v[1])
 	if err != nil {
 		return nil, err
 	}
-	return optionalText(d.vars.VarFlag(names[0], names[1], truthy(v[2], true)))
+	return r.readVar(d, names[0], names[1], ReadMode{truthy(v[2], true), truthy(v[3], false), truthy(v[4], false)})
 }
 
 // dataGetVarFlags gives the visible flags, or None if there are none.
-func dataGetVarFlags(_ *run, d *data, a args) (starlark.Value, error) {
+func dataGetVarFlags(r *run, d *data, a args) (starlark.Value, error) {
 	v, err := a.bind("var", "expand?", "internalflags?")
 	if err != nil {
 		return nil, err
-	}
-	if truthy(v[1], false) || truthy(v[2], false) {
-		return nil, unsupported("d.getVarFlags() with expand or internalflags")
 	}
 	names, err := a.names(v[0])
 	if err != nil {
 		return nil, err
 	}
-	flags, err := d.vars.VarFlags(names[0])
+	flags, err := d.flags(names[0], truthy(v[2], false))
 	if err != nil {
-		return nil, fromVars(err)
+		return nil, err
 	}
 	out := starlark.NewDict(len(flags))
-	for _, name := range sortedKeys(flags) {
-		if name == "" || name[0] == '_' || name[0] == ':' {
-			continue
+	for _, f := range flags {
+		if truthy(v[1], false) {
+			yes, err := r.contains(v[1], text(f.Name))
+			if err != nil {
+				return nil, err
+			}
+			if yes && f.Set && !f.Object {
+				if f.Text, err = d.vars.Expand(f.Text); err != nil {
+					return nil, fromVars(err)
+				}
+			}
 		}
-		if err := out.SetKey(text(name), text(flags[name])); err != nil {
+		value, err := r.object(d, names[0], f.Name, f.Value)
+		if err != nil {
+			return nil, err
+		}
+		if err := out.SetKey(text(f.Name), value); err != nil {
 			return nil, err
 		}
 	}
@@ -127,12 +142,33 @@ func dataGetVarFlags(_ *run, d *data, a args) (starlark.Value, error) {
 	return out, nil
 }
 
+// flags lists flags in the datastore's order, or sorted when it has none.
+func (d *data) flags(name string, internal bool) ([]Flag, error) {
+	if reader, ok := d.vars.(Reader); ok {
+		return reader.Flags(name, internal), nil
+	}
+	if internal {
+		return nil, unsupported("d.getVarFlags() with internalflags")
+	}
+	values, err := d.vars.VarFlags(name)
+	if err != nil {
+		return nil, fromVars(err)
+	}
+	var all []Flag
+	for _, flag := range sortedKeys(values) {
+		if flag != "" && flag[0] != '_' && flag[0] != ':' {
+			all = append(all, Flag{flag, Value{Text: values[flag], Set: true}})
+		}
+	}
+	return all, nil
+}
+
 func dataGet(r *run, d *data, a args) (starlark.Value, error) {
 	v, err := a.bind("key", "default?")
 	if err != nil {
 		return nil, err
 	}
-	out, err := d.item(v[0])
+	out, err := d.item(r, v[0])
 	if x := asException(err); x != nil && x.class == keyError {
 		if v[1] != nil {
 			return v[1], nil
@@ -143,12 +179,15 @@ func dataGet(r *run, d *data, a args) (starlark.Value, error) {
 }
 
 // item is d[name].
-func (d *data) item(name starlark.Value) (starlark.Value, error) {
+func (d *data) item(r *run, name starlark.Value) (starlark.Value, error) {
 	names, err := args{fn: "d[...]"}.names(name)
 	if err != nil {
 		return nil, err
 	}
-	v, err := optionalText(d.vars.Var(names[0], false))
+	if err := r.settle(); err != nil {
+		return nil, err
+	}
+	v, err := r.readVar(d, names[0], "", ReadMode{})
 	if err == nil && v == starlark.None {
 		err = &raised{&exc{class: keyError, args: starlark.Tuple{name}}}
 	}
@@ -167,14 +206,14 @@ func dataSetVar(r *run, d *data, a args) (starlark.Value, error) {
 	return starlark.None, r.setVar(d, names[0], v[1])
 }
 
-// setVar stores text; BitBake would store any object, but then its own expansion breaks on it.
+// setVar stores any value that can be written down.
 func (r *run) setVar(d *data, name string, value starlark.Value) error {
 	s, ok := value.(starlark.String)
 	if !ok {
-		if _, set, err := d.vars.Var(name, false); value == starlark.None && !set {
-			return fromVars(err) // getVar says None before and after
+		if _, set, err := d.vars.Var(name, false); value == starlark.None && !set && err == nil && !isObjectStore(d.vars) {
+			return nil // getVar says None before and after
 		}
-		return unsupported("setting the variable %s to a %s", name, typeName(value))
+		return r.setObject(d, name, "", value)
 	}
 	r.wrote = true
 	return fromVars(d.vars.SetVar(name, string(s)))
@@ -192,20 +231,13 @@ func dataSetVarFlag(r *run, d *data, a args) (starlark.Value, error) {
 	return starlark.None, r.setVarFlag(d, names[0], names[1], v[2])
 }
 
-// setVarFlag stores text. A true number is stored as its text, which is what the tasks' flags
-// (noexec, nostamp, network ...) are written as in metadata; None takes the flag away.
 func (r *run) setVarFlag(d *data, name, flag string, value starlark.Value) error {
+	s, ok := value.(starlark.String)
+	if !ok {
+		return r.setObject(d, name, flag, value)
+	}
 	r.wrote = true
-	switch v := value.(type) {
-	case starlark.String:
-		return fromVars(d.vars.SetVarFlag(name, flag, string(v)))
-	case starlark.NoneType:
-		return fromVars(d.vars.DelVarFlag(name, flag))
-	}
-	if i, ok := asInt(value); ok && i.Sign() > 0 {
-		return fromVars(d.vars.SetVarFlag(name, flag, i.String()))
-	}
-	return unsupported("setting the flag %s[%s] to a %s", name, flag, typeName(value))
+	return fromVars(d.vars.SetVarFlag(name, flag, string(s)))
 }
 
 func dataSetVarFlags(r *run, d *data, a args) (starlark.Value, error) {
@@ -233,16 +265,7 @@ func dataSetVarFlags(r *run, d *data, a args) (starlark.Value, error) {
 	return none()
 }
 
-// addend is text to append or prepend; BitBake takes anything and breaks when the variable is read.
-func addend(v starlark.Value) (string, error) {
-	s, ok := v.(starlark.String)
-	if !ok {
-		return "", unsupported("appending or prepending a %s", typeName(v))
-	}
-	return string(s), nil
-}
-
-func dataJoin(join func(v Vars, name, value string) error) func(*run, *data, args) (starlark.Value, error) {
+func dataJoin(keyword string, join func(v Vars, name, value string) error) func(*run, *data, args) (starlark.Value, error) {
 	return func(r *run, d *data, a args) (starlark.Value, error) {
 		v, err := a.bind("var", "value")
 		if err != nil {
@@ -252,12 +275,12 @@ func dataJoin(join func(v Vars, name, value string) error) func(*run, *data, arg
 		if err != nil {
 			return nil, err
 		}
-		s, err := addend(v[1])
-		if err != nil {
-			return nil, err
+		s, ok := v[1].(starlark.String)
+		if !ok { // breaks when the variable is read, unless that is of the same type
+			return starlark.None, r.setObject(d, names[0]+keyword, "", v[1])
 		}
 		r.wrote = true
-		return starlark.None, fromVars(join(d.vars, names[0], s))
+		return starlark.None, fromVars(join(d.vars, names[0], string(s)))
 	}
 }
 
@@ -271,13 +294,31 @@ func dataJoinFlag(join func(v Vars, name, flag, value string) error) func(*run, 
 		if err != nil {
 			return nil, err
 		}
-		s, err := addend(v[2])
-		if err != nil {
-			return nil, err
+		s, ok := v[2].(starlark.String)
+		if !ok {
+			return starlark.None, r.joinFlag(d, a.fn, names[0], names[1], v[2])
 		}
 		r.wrote = true
-		return starlark.None, fromVars(join(d.vars, names[0], names[1], s))
+		return starlark.None, fromVars(join(d.vars, names[0], names[1], string(s)))
 	}
+}
+
+// joinFlag adds a value that is no text to a flag.
+func (r *run) joinFlag(d *data, method, name, flag string, v starlark.Value) error {
+	old, err := r.readVar(d, name, flag, ReadMode{})
+	if err != nil {
+		return err
+	}
+	if !truthy(old, false) {
+		old = text("")
+	}
+	if method == "prependVarFlag" {
+		old, v = v, old
+	}
+	if v, err = r.binary("+", old, v); err != nil {
+		return err
+	}
+	return r.setVarFlag(d, name, flag, v)
 }
 
 func dataDelVar(r *run, d *data, a args) (starlark.Value, error) {

@@ -42,7 +42,7 @@ func (r *run) index(x, i starlark.Value) (starlark.Value, error) {
 		}
 		return v, nil
 	case *data:
-		return x.item(i)
+		return x.item(r, i)
 	case *dictLike:
 		return x.item(r, i)
 	case *environ:

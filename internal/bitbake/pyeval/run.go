@@ -23,6 +23,7 @@ type run struct {
 	funcs   map[*function]starlark.Value // of the library, initialised for this run
 	pending error                        // of an iteration that the machine believes finished
 	wrote   bool                         // variables were changed
+	held    []held                       // objects that are shared with the datastore
 	steps   uint64
 	nested  int      // generators that are running, one inside of another
 	closers []func() // release what the run has started
@@ -114,6 +115,9 @@ func (r *run) outcome(err error, restore func()) error {
 	if err == nil && r.pending != nil {
 		err = r.pending
 	}
+	if shared := r.settle(); err == nil {
+		err = shared
+	}
 	err = r.finish(err, func(file string, line int) diag.Pos {
 		if file == "" {
 			return offset(r.site.Pos, line)
@@ -154,12 +158,12 @@ func (r *run) name(name string) (starlark.Value, error) {
 		return v, nil
 	}
 	if r.in.builtins[name] == nil {
-		v, set, err := r.d.vars.Var(name, true)
-		if err != nil {
-			return nil, fromVars(err)
+		if err := r.settle(); err != nil {
+			return nil, err
 		}
-		if set {
-			return text(v), nil
+		v, err := r.readVar(r.d, name, "", ReadMode{Expand: true})
+		if err != nil || v != starlark.None {
+			return v, err
 		}
 	}
 	return r.global(name)
