@@ -13,7 +13,7 @@ import (
 
 // newEvaluator is one on an empty store that knows the environment.
 func (l *loader) newEvaluator(ctx context.Context) (*evaluator, error) {
-	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New()}
+	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New(), includes: &inclusion{}}
 	e.state = state{classType: "global", known: map[string]bool{}}
 	e.d.SetEvaluator(e)
 	e.d.At(diag.Pos{}, "")
@@ -65,7 +65,10 @@ func (l *loader) configuration(ctx context.Context, mc string) (*evaluator, erro
 			WithNote("BBPATH = %q", bbpath).
 			WithHint("add the layer that has it to BBLAYERS: ISAR's or OpenEmbedded's meta")
 	}
-	if err := e.configFiles(append([]string{main}, l.opts.Postfiles...)); err != nil {
+	if err := e.fileAs(main, "conf/bitbake.conf"); err != nil {
+		return nil, err
+	}
+	if err := e.configFiles(l.opts.Postfiles); err != nil {
 		return nil, err
 	}
 	return e, l.globalClasses(e)
@@ -73,14 +76,15 @@ func (l *loader) configuration(ctx context.Context, mc string) (*evaluator, erro
 
 // configFiles reads files that nothing includes.
 func (e *evaluator) configFiles(files []string) error {
-	for _, f := range files {
+	for _, name := range files {
+		f := name
 		if !filepath.IsAbs(f) {
 			f = filepath.Join(e.topDir, f)
 		}
 		if !e.tree.isFile(f) {
 			return diag.Userf(diag.Pos{File: f}, "the configuration file does not exist").WithHint("correct the path after -r or -R")
 		}
-		if err := e.file(f); err != nil {
+		if err := e.fileAs(f, name); err != nil {
 			return err
 		}
 	}

@@ -59,3 +59,25 @@ func TestGlobalEnvironment(t *testing.T) {
 		t.Error("an unknown multiconfig is accepted")
 	}
 }
+
+// The format is that of bitbake -e: names as they were asked for, missing optional files, and two blanks a level.
+func TestIncludeHistory(t *testing.T) {
+	t.Parallel()
+	w, root, err := loadTree(t, with(map[string]string{
+		"core/conf/bitbake.conf":    "PV ?= \"1\"\ninclude conf/absent.conf\nrequire conf/local.conf\n",
+		"core/classes/base.bbclass": "inherit deeper\naddtask build\n", "core/classes/deeper.bbclass": "",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := w.WriteIncludes(&b); err != nil {
+		t.Fatal(err)
+	}
+	build := filepath.Join(root, "build")
+	want := "#\n# INCLUDE HISTORY:\n#\n# " + build + "/conf/bblayers.conf\n# " + build + "/../core/conf/layer.conf\n# conf/bitbake.conf includes:\n" +
+		"#   conf/absent.conf\n#   " + build + "/conf/local.conf\n# " + build + "/../core/classes/base.bbclass includes:\n#   " + build + "/../core/classes/deeper.bbclass\n"
+	if b.String() != want {
+		t.Errorf("include history is\n%s\nwant\n%s", &b, want)
+	}
+}

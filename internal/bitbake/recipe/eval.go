@@ -26,7 +26,9 @@ type evaluator struct {
 	d     *datastore.Data
 	state state
 	stack []string // files being evaluated, outermost first
-	done  bool     // no more files are read
+	// includes is the file being evaluated, or [TOP LEVEL]; nil for recipes.
+	includes *inclusion
+	done     bool // no more files are read
 }
 
 // shared is what all evaluators of one load have in common.
@@ -108,7 +110,10 @@ func (e *evaluator) which(list, item string) string {
 }
 
 // file evaluates one file, as bb.parse.handle does.
-func (e *evaluator) file(path string) error {
+func (e *evaluator) file(path string) error { return e.fileAs(path, path) }
+
+// fileAs evaluates a file that was asked for by another name.
+func (e *evaluator) fileAs(path, name string) error {
 	if len(e.stack) >= maxIncludes {
 		return e.includeCycle(path)
 	}
@@ -122,6 +127,7 @@ func (e *evaluator) file(path string) error {
 	}
 	e.stack = append(e.stack, path)
 	defer func() { e.stack = e.stack[:len(e.stack)-1] }()
+	defer e.enter(name)()
 	if filepath.Ext(path) == ".bbclass" {
 		return e.statements(f)
 	}
@@ -364,6 +370,7 @@ func (e *evaluator) includeOne(pos diag.Pos, name, bbpath string, require bool) 
 		if path != "" {
 			e.depend(path)
 		}
+		e.enter(name)() // BitBake lists it, too
 		if require {
 			return e.missing(pos, name, bbpath)
 		}

@@ -205,6 +205,7 @@ type recipeAppend struct {
 
 // found are the files that BBFILES names.
 type found struct {
+	masked   int      // files that BBMASK left out
 	patterns []string // in the order they were looked at
 	recipes  []string
 	appends  []recipeAppend
@@ -237,10 +238,14 @@ func (w *World) collect(base *evaluator) (*found, error) {
 			files = base.tree.glob(p)
 		}
 		for _, file := range files {
-			if seen[file] || masked(file) {
+			if seen[file] {
 				continue
 			}
 			seen[file] = true
+			if masked(file) {
+				f.masked++
+				continue
+			}
 			if strings.HasSuffix(file, ".bb") {
 				f.recipes = append(f.recipes, file)
 			} else if name, ok := strings.CutSuffix(baseName(file), ".bbappend"); ok {

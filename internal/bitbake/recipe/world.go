@@ -39,6 +39,7 @@ type config struct {
 	recipes []*Recipe
 	index   providerIndex
 	appends []recipeAppend
+	masked  int // files that BBMASK left out
 
 	preferOnce sync.Once
 	prefer     *preferences
@@ -81,6 +82,14 @@ func (w *World) Recipes(mc string) []*Recipe {
 // Layers are the collections in the order of BBFILE_COLLECTIONS.
 func (w *World) Layers() []Layer { return slices.Clone(w.layers) }
 
+// Masked is how many recipe and append files of a multiconfig BBMASK leaves out.
+func (w *World) Masked(mc string) int {
+	if c := w.configs[mc]; c != nil {
+		return c.masked
+	}
+	return 0
+}
+
 // Failures are the recipe files that [Load]'s error is about.
 func (w *World) Failures() []Failure { return slices.Clone(w.failed) }
 
@@ -111,7 +120,7 @@ func (w *World) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.appends = found.appends
+		c.appends, c.masked = found.appends, found.masked
 		if err := c.prioritized(found.patterns); err != nil {
 			return err
 		}
