@@ -7,7 +7,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,12 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/bitbake/recipe"
 	"n3x/internal/diag"
 	"n3x/internal/isar"
 	"n3x/internal/isar/images"
 	"n3x/internal/isar/packages"
+	"n3x/internal/metadata"
 	"n3x/internal/progress"
 	"n3x/internal/runqueue"
 	"n3x/internal/taskgraph"
@@ -110,29 +109,16 @@ func open(ctx context.Context, o Options) (*session, error) {
 		o.Now = time.Now
 	}
 	s := &session{o: o}
-	meta, err := metaDir(o)
-	if err != nil {
-		return nil, err
-	}
 	stream := o.Progress
-	s.world, err = recipe.Load(ctx, recipe.Options{
-		TopDir: o.TopDir, Environ: o.Env,
-		BitBake: isarBitBake,
-		LayerPath: func(layer string) string {
-			if providedLayer(layer) {
-				return meta
-			}
-			return layer
-		},
-		Python: pyeval.Options{Funcs: pythonFuncs(), Log: func(level, text string) {
-			if level == "warn" || level == "plain" || level == "error" {
-				stream.Printf(prefix[level] + text)
-			}
-		}},
-	})
-	if s.world == nil {
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Log: func(level, text string) {
+		if level == "warn" || level == "plain" || level == "error" {
+			stream.Printf(prefix[level] + text)
+		}
+	}})
+	if opened == nil {
 		return nil, err
 	}
+	s.world = opened.World
 	if err := checkConfiguration(s.world); err != nil {
 		return nil, err
 	}
@@ -143,19 +129,7 @@ func open(ctx context.Context, o Options) (*session, error) {
 	return s, err
 }
 
-// isarBitBake is the release of BitBake that ISAR carries; its rules differ from later ones in a few places.
-const isarBitBake = "2.8.0"
-
 var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain": ""}
-
-// providedLayer reports whether a layer of BBLAYERS is ISAR's core layer, which n3x brings itself.
-func providedLayer(layer string) bool {
-	if filepath.Base(layer) != "meta" {
-		return false
-	}
-	conf, err := os.ReadFile(filepath.Join(layer, "conf", "layer.conf"))
-	return errors.Is(err, os.ErrNotExist) || strings.Contains(string(conf), "BBFILE_PATTERN_core")
-}
 
 // plan makes the graph. Root file systems depend on the state of the package archives, so these are refreshed first when
 // the graph has any.

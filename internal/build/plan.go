@@ -2,6 +2,9 @@ package build
 
 import (
 	"context"
+	"time"
+
+	"n3x/internal/tools"
 )
 
 // PlannedTask is one task of a plan.
@@ -51,10 +54,23 @@ func Tools(ctx context.Context, o Options, env map[string]string, packages []str
 		}
 		return s.provider.Layers(ctx, packages...)
 	}
-	dirs := defaultCaches(env)
-	p, err := OpenTools(ToolsOptions{DownloadDir: dirs[0], CacheDir: dirs[1], Proxies: proxies(env), Now: o.Now})
+	p, err := usualTools(env, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	return p.Layers(ctx, packages...)
+}
+
+// FindTools gives the folder of packages that [Tools] made in the user's usual caches, "" when it has not.
+func FindTools(env map[string]string, packages []string) (string, error) {
+	p, err := usualTools(env, nil)
+	if err != nil {
+		return "", err
+	}
+	return p.Find(packages...), nil
+}
+
+func usualTools(env map[string]string, now func() time.Time) (*tools.Provider, error) {
+	dirs := defaultCaches(env)
+	return OpenTools(ToolsOptions{DownloadDir: dirs[0], CacheDir: dirs[1], Proxies: proxies(env), Now: now})
 }

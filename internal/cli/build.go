@@ -16,6 +16,7 @@ import (
 	"n3x/internal/fetch"
 	"n3x/internal/host"
 	"n3x/internal/kas"
+	"n3x/internal/metadata"
 	"n3x/internal/sandbox"
 )
 
@@ -183,13 +184,13 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 	if err := p.WriteConf(); err != nil {
 		return nil, err
 	}
-	return p, build.WriteSession(p.BuildDir, a.session(ctx, p, a.lockFile))
+	return p, metadata.WriteSession(p.BuildDir, a.session(ctx, p, a.lockFile))
 }
 
 // session finds the time and the name that a build bears: SOURCE_DATE_EPOCH, the lock file's, or the last commit's.
 // With lockFile "" a lock file does not count.
-func (a *app) session(ctx context.Context, p *kas.Project, lockFile string) build.Session {
-	s := build.Session{Epoch: build.FallbackEpoch, BuildID: "n3x-" + Version}
+func (a *app) session(ctx context.Context, p *kas.Project, lockFile string) metadata.Session {
+	s := metadata.Session{Epoch: metadata.FallbackEpoch, BuildID: "n3x-" + Version}
 	git := func(args ...string) string {
 		out, _, status, err := fetch.HostGit{}.Git(ctx, p.TopRepo, nil, args...)
 		if err != nil || status != 0 {

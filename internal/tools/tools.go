@@ -112,13 +112,26 @@ func (p *Provider) Layers(ctx context.Context, packages ...string) ([]string, er
 	return []string{s.tree}, nil
 }
 
+// Find gives the folder of a set that was made before, "" when there is none. It needs no sandbox.
+func (p *Provider) Find(packages ...string) string {
+	names := slices.Clone(packages)
+	slices.Sort(names)
+	return p.find(p.setKey(slices.Compact(names)))
+}
+
+func (p *Provider) find(key string) string {
+	r, err := p.readSet(key)
+	if err != nil || !isDir(p.treeDir(r.Tree)) {
+		return ""
+	}
+	return p.treeDir(r.Tree)
+}
+
 // provide finds or makes the tree of a set.
 func (p *Provider) provide(ctx context.Context, key string, names []string) (string, error) {
 	if !p.o.Refresh {
-		if r, err := p.readSet(key); err == nil {
-			if tree := p.treeDir(r.Tree); isDir(tree) {
-				return tree, nil
-			}
+		if tree := p.find(key); tree != "" {
+			return tree, nil
 		}
 	}
 	task := p.o.Progress.Task("tools")

@@ -4,56 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"n3x/internal/arch"
-	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/debian/apt"
-	"n3x/internal/fetch"
 	"n3x/internal/tools"
 )
-
-// pythonFuncs are the functions of BitBake's fetcher that metadata calls while it is parsed.
-func pythonFuncs() map[string]pyeval.Func {
-	return map[string]pyeval.Func{
-		"bb.fetch.get_checksum_file_list":  checksumFiles,
-		"bb.fetch2.get_checksum_file_list": checksumFiles,
-	}
-}
-
-// checksumFiles lists the files of SRC_URI that lie in layers, as "path:True", for do_fetch[file-checksums].
-func checksumFiles(_ context.Context, s pyeval.Site, _ []any, _ map[string]any) (any, error) {
-	uri, _, err := s.Vars.Var("SRC_URI", true)
-	if err != nil {
-		return nil, err
-	}
-	path, _, err := s.Vars.Var("FILESPATH", true)
-	if err != nil {
-		return nil, err
-	}
-	f, err := fetch.New(fetch.Options{FilesPath: strings.Split(path, ":")})
-	if err != nil {
-		return nil, err
-	}
-	sources, err := fetch.ParseSources(fetch.Request{SrcURI: uri, Pos: s.Pos})
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, src := range sources {
-		if src.Scheme != "file" {
-			continue
-		}
-		found, err := f.Local(src)
-		if err != nil {
-			out = append(out, src.Path+":False") // do_fetch says what is missing, and where it was looked for
-			continue
-		}
-		out = append(out, found+":True")
-	}
-	return strings.Join(out, " "), nil
-}
 
 // ToolsOptions say where the tools tree comes from.
 type ToolsOptions struct {

@@ -1,0 +1,81 @@
+// Package metadata opens what a build folder's layers say: it decides whose classes are read, gives metadata's Python the
+// programs and functions it calls, and evaluates everything by package recipe.
+//
+// There are two sources of classes. What runs tasks uses the built-in ones, which bind ISAR's tasks to Go. What only asks
+// (bitbake -e, -g, -S, -s, bitbake-getvar, bitbake-layers, bitbake-query) uses the classes of the layers themselves when
+// ISAR's or OpenEmbedded's meta is on disk, so that the answers are those of the checkout. N3X_CLASSES overrides both.
+//
+// It is a room of the bridge: package recipe is pure, and what it reaches for (programs, CPython) is given to it here.
+package metadata
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"n3x/internal/arch"
+	"n3x/internal/bitbake/pyeval"
+	"n3x/internal/bitbake/recipe"
+	"n3x/internal/diag"
+)
+
+// Options say which build folder to open, and how.
+type Options struct {
+	TopDir string            // the build folder, with conf/local.conf and conf/bblayers.conf
+	Env    map[string]string // the user's environment
+	// Run is set when tasks are going to be run: then classes are the built-in ones unless N3X_CLASSES says otherwise,
+	// which is refused.
+	Run bool
+	// Prefiles, Postfiles and ConfigOnly are as in [recipe.Options].
+	Prefiles, Postfiles []string
+	ConfigOnly          bool
+	Buffers             []recipe.Overlay // files whose text is not (yet) what is on disk
+	Python              pyeval.Fallback  // real CPython; nil = what Starlark cannot run is refused
+	Log                 func(level, text string)
+}
+
+// Opened is a build folder's metadata.
+type Opened struct {
+	*recipe.World
+	Classes Source
+	// Why says in a sentence which classes were read, and where that was decided.
+	Why string
+	// BitBake is the release whose rules were followed, e.g. "2.8.0".
+	BitBake string
+}
+
+// Open reads the metadata. Like [recipe.Load] it returns a world together with an error when only recipes failed.
+func Open(ctx context.Context, o Options) (*Opened, error) {
+	c, err := o.classes()
+	if err != nil {
+		return nil, err
+	}
+	w, err := recipe.Load(ctx, c.options(o))
+	if w == nil {
+		return nil, c.explain(err)
+	}
+	return &Opened{World: w, Classes: c.source, Why: c.why, BitBake: c.release}, c.explain(err)
+}
+
+// options are what package recipe is told.
+func (c *classes) options(o Options) recipe.Options {
+	return recipe.Options{
+		TopDir: o.TopDir, Environ: o.Env, BitBake: c.release, LayerPath: c.layerPath, Overlays: append(c.overlays, o.Buffers...),
+		Prefiles: o.Prefiles, Postfiles: o.Postfiles, ConfigOnly: o.ConfigOnly,
+		Python: pyeval.Options{Funcs: functions(), Run: runner(c.hostArch), Now: time.Now, Fallback: o.Python, Log: o.Log},
+	}
+}
+
+// File evaluates one file by itself, as [recipe.File] does, with the Python of a build folder's metadata.
+func File(ctx context.Context, o Options, path string) ([]*recipe.Recipe, error) {
+	return recipe.File(ctx, (&classes{hostArch: arch.Host()}).options(o), path)
+}
+
+// explain says which classes an error came from, when there was a choice.
+func (c *classes) explain(err error) error {
+	d, ok := err.(*diag.Error)
+	if !ok || c.why == "" || slices.Contains(d.Notes, c.why) {
+		return err
+	}
+	return d.WithNote("%s", c.why)
+}
