@@ -134,7 +134,7 @@ var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain":
 // plan makes the graph. Root file systems depend on the state of the package archives, so these are refreshed first when
 // the graph has any.
 func (s *session) plan(ctx context.Context) error {
-	targets, err := s.targets()
+	targets, err := taskgraph.ParseTargets(s.o.Targets, s.o.Task)
 	if err != nil {
 		return err
 	}
@@ -192,30 +192,6 @@ func (s *session) observe(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// targets splits the words of the command line.
-func (s *session) targets() ([]taskgraph.Target, error) {
-	var out []taskgraph.Target
-	for _, t := range s.o.Targets {
-		target := taskgraph.Target{Name: t, Task: s.o.Task}
-		if rest, ok := strings.CutPrefix(t, "mc:"); ok {
-			mc, name, found := strings.Cut(rest, ":")
-			if !found || name == "" {
-				return nil, diag.Userf(diag.Pos{}, "target %q names a multiconfig but no recipe", t).WithHint("write mc:<multiconfig>:<recipe>")
-			}
-			target.MC, target.Name = mc, name
-		}
-		if name, task, ok := strings.Cut(target.Name, ":"); ok {
-			target.Name, target.Task = name, task
-		}
-		if target.Task == "" {
-			target.Task = "build"
-		}
-		target.Task = strings.TrimPrefix(target.Task, "do_")
-		out = append(out, target)
-	}
-	return out, nil
 }
 
 // wire connects the rooms that run tasks.

@@ -81,3 +81,25 @@ func TestIncludeHistory(t *testing.T) {
 		t.Errorf("include history is\n%s\nwant\n%s", &b, want)
 	}
 }
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	w, root, _ := loadTree(t, with(map[string]string{
+		"core/ab_1.bb": "PN = \"ab\"\nBBCLASSEXTEND = \"native\"\n", "core/classes/native.bbclass": "", "core/bad_1.bb": "PN = bad\n",
+	}))
+	for file, want := range map[string]string{
+		root + "/core/a_1.bb": "a", "../core/a_1.bb": "a", "ab_1": "ab", "virtual:native:" + root + "/core/ab_1.bb": "ab-native", "virtual:native:ab": "ab-native",
+	} {
+		r, err := w.Match(file, root+"/build")
+		if err != nil || r.PN != want {
+			t.Errorf("%s: %v, %v; want %s", file, r, err, want)
+		}
+	}
+	for file, says := range map[string]string{
+		"_1.bb": "2 recipe files match", "nope": "no recipe file", root + "/core/bad_1.bb": "bad_1.bb:1", "mc:x:a_1.bb": "no multiconfig",
+	} {
+		if _, err := w.Match(file, root); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error is %v, want one that says %q", file, err, says)
+		}
+	}
+}
