@@ -1,0 +1,101 @@
+package cpython
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// callFunc calls a function that the embedding program provides.
+func callFunc(a *arguments) (any, error) {
+	name, list, named := a.text(), take[[]any](a), take[map[string]any](a)
+	fn := a.l.b.world.Funcs[name]
+	if fn == nil || a.bad {
+		a.bad = true
+		return nil, nil
+	}
+	args, err := a.fromPython(list)
+	if err != nil {
+		return nil, err
+	}
+	kwargs := map[string]any{}
+	for k, v := range named {
+		if kwargs[k], err = a.value(v); err != nil {
+			return nil, err
+		}
+	}
+	out, err := fn(a.ctx, a.site, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return toPython(out)
+}
+
+// fromPython is a list of arguments.
+func (a *arguments) fromPython(list []any) ([]any, error) {
+	out := make([]any, len(list))
+	var err error
+	for i, v := range list {
+		if out[i], err = a.value(v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (a *arguments) value(v any) (any, error) {
+	switch v := v.(type) {
+	case map[string]any:
+		if n, ok := v[storeMark].(int64); ok && len(v) == 1 {
+			if n < 0 || n >= int64(len(a.l.handles)) {
+				a.bad = true
+				return nil, nil
+			}
+			return a.l.handles[n], nil
+		}
+		out := map[string]any{}
+		var err error
+		for k, item := range v {
+			if out[k], err = a.value(item); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case []any:
+		return a.fromPython(v)
+	}
+	return v, nil
+}
+
+// storeMark is the only key of the dict that stands for a datastore.
+const storeMark = "\x00d"
+
+// toPython is a result of a function.
+func toPython(v any) (any, error) {
+	switch v := v.(type) {
+	case nil, bool, string, int, int64, []string, []byte:
+		return v, nil
+	case []any:
+		out := make([]any, len(v))
+		var err error
+		for i := range v {
+			if out[i], err = toPython(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case map[string]any:
+		out := table{}
+		for _, k := range sortedNames(v) {
+			item, err := toPython(v[k])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, [2]any{k, item})
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("BUG: a function gives a %T", v)
+}
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
