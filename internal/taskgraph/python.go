@@ -20,11 +20,14 @@ type uses struct {
 
 // code remembers what was found in the code of all recipes; most of it comes from the same classes.
 type code struct {
+	quoted  bool // commands in "$(...)" count: BitBake 2.8 missed them
 	pythons map[string]*uses
 	shells  map[string][]string
 }
 
-func newCode() *code { return &code{pythons: map[string]*uses{}, shells: map[string][]string{}} }
+func newCode(quoted bool) *code {
+	return &code{quoted: quoted, pythons: map[string]*uses{}, shells: map[string][]string{}}
+}
 
 // python finds what a function's body, or the source of a def, uses.
 func (c *code) python(text string) *uses {

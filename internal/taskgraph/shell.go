@@ -1,275 +1,364 @@
 package taskgraph
 
-import (
-	"maps"
-	"slices"
-	"strings"
-)
+import "slices"
 
-// shell finds the names of the commands that a shell text runs, without the functions that it defines itself. Names made at
-// run time ("$cmd") are not known, and text that is no shell ends the search where it stops making sense.
+// maxShellDepth limits how deep substitutions, eval and compound commands may lie inside of each other.
+const maxShellDepth = 100
+
+// shell finds the names of the commands that a shell text runs, without the functions that it defines itself, as BitBake's
+// own parser sees them: names made at run time are not known, nor are commands in quotes (until 2.10), in ${...}, in
+// redirections and behind "case". Text that BitBake refuses is read by a parser that knows all of the shell's language.
 func (c *code) shell(text string) []string {
 	if names, ok := c.shells[text]; ok {
 		return names
 	}
-	s := &shell{text: text, runs: map[string]bool{}, defines: map[string]bool{}}
-	s.list("")
-	for name := range s.defines {
-		delete(s.runs, name)
+	names, ok := shellCommands(text, c.quoted)
+	if !ok {
+		names = lenientCommands(text)
 	}
-	names := slices.Sorted(maps.Keys(s.runs))
 	c.shells[text] = names
 	return names
 }
 
-const (
-	maxShellDepth = 100 // of substitutions inside of each other
-	maxEvalDepth  = 1   // of what eval runs; each level reads its text once more
-)
+// shellCommands does that for what BitBake accepts; ok is false for the rest.
+func shellCommands(text string, quoted bool) (names []string, ok bool) {
+	s := &shell{quoted: quoted, runs: map[string]bool{}, defines: map[string]bool{}}
+	if err := s.text(text); err != nil {
+		return nil, false
+	}
+	return s.found(), true
+}
 
-// shell reads a text by the POSIX shell's grammar, as far as it takes to tell commands from arguments.
+// found are the commands that are no functions of the text itself.
+func (s *shell) found() []string {
+	names := []string{}
+	for name := range s.runs {
+		if !s.defines[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// shell parses a text by the grammar that BitBake knows. Commands are noted as they are read.
 type shell struct {
-	text          string
-	at            int
-	depth, evals  int
-	here          []string // delimiters of here-documents whose text starts on the next line
+	tokens        []token
+	at, depth     int
+	quoted        bool // substitutions in double quotes count
 	runs, defines map[string]bool
 }
 
-// command is the simple command that is being read.
-type command struct {
-	named bool     // its name was read
-	eval  []string // arguments of eval
-	first bool     // no word of it was read yet, so that reserved words count
+// text reads a whole text, also one that is substituted in another.
+func (s *shell) text(text string) error {
+	tokens, err := lex(text)
+	if err != nil {
+		return err
+	}
+	sub := &shell{tokens: tokens, depth: s.depth + 1, quoted: s.quoted, runs: s.runs, defines: s.defines}
+	if sub.depth > maxShellDepth {
+		return errShell
+	}
+	sub.newlines()
+	for sub.peek() != tkEnd {
+		if err := sub.completeCommand(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// list reads commands up to the end of the text or up to end: ")" or "esac", which also ends at ";;".
-func (s *shell) list(end string) {
-	if s.depth++; s.depth > maxShellDepth {
-		s.at = len(s.text)
+func (s *shell) peek() kind { return s.tokens[s.at].kind }
+
+func (s *shell) accept(k kind) bool {
+	if s.peek() != k {
+		return false
 	}
-	defer func() { s.depth-- }()
-	cmd := command{first: true}
+	s.at++
+	return true
+}
+
+func (s *shell) expect(k kind) error {
+	if !s.accept(k) {
+		return errShell
+	}
+	return nil
+}
+
+func (s *shell) newlines() bool {
+	some := false
+	for s.accept(tkNewline) {
+		some = true
+	}
+	return some
+}
+
+// separator skips what ends a command; last is the operator, "" for newlines.
+func (s *shell) separator() (last kind, ok bool) {
+	switch {
+	case s.accept(";"):
+		s.accept(";")
+		last = ";"
+	case s.accept("&"):
+		last = "&"
+	default:
+		return "", s.newlines()
+	}
+	return last, true
+}
+
+// completeCommand reads commands up to the end of a line. Another may follow without any separator.
+func (s *shell) completeCommand() error {
 	for {
-		s.blanks()
-		if s.at >= len(s.text) {
-			s.finish(&cmd)
-			return
+		if err := s.andOr(); err != nil {
+			return err
 		}
-		switch c := s.text[s.at]; c {
-		case '\n':
-			s.at++
-			s.finish(&cmd)
-			s.hereDocuments()
-		case ';', '&', '|':
-			s.finish(&cmd)
-			if end == "esac" && strings.HasPrefix(s.text[s.at:], ";;") {
-				s.at += 2
-				return
-			}
-			s.at++
-		case '(':
-			s.at++
-			s.list(")")
-		case ')':
-			s.finish(&cmd)
-			s.at++
-			if end == ")" {
-				return
-			}
-		case '<', '>':
-			s.redirection()
-		default:
-			start := s.at
-			if s.word(); cmd.first && end == "esac" && s.text[start:s.at] == "esac" {
-				s.at = start
-				return
-			}
-			word := strings.ReplaceAll(s.text[start:s.at], "\\\n", "")
-			if s.at < len(s.text) && strings.IndexByte("<>", s.text[s.at]) >= 0 && strings.Trim(word, "0123456789") == "" {
-				continue // the number of what is redirected
-			}
-			s.took(&cmd, word)
+		op, ok := s.separator()
+		if !ok || op == "" {
+			return nil
+		}
+		if s.newlines() || s.peek() == tkEnd {
+			return nil
 		}
 	}
 }
 
-// blanks skips what separates words, and comments.
-func (s *shell) blanks() {
-	for s.at < len(s.text) {
-		switch rest := s.text[s.at:]; {
-		case rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r':
-			s.at++
-		case strings.HasPrefix(rest, "\\\n"):
-			s.at += 2
-		case rest[0] == '#':
-			s.skipTo("\n")
-		default:
-			return
+// compoundList reads the commands inside of a compound one.
+func (s *shell) compoundList() error {
+	s.newlines()
+	for {
+		if err := s.andOr(); err != nil {
+			return err
+		}
+		op, ok := s.separator()
+		if !ok {
+			return nil
+		}
+		s.newlines()
+		if !s.starts() {
+			if op == "&" { // BitBake does not know it as the last one
+				return errShell
+			}
+			return nil
 		}
 	}
 }
 
-// skipTo goes to the next occurrence of mark, or to the end.
-func (s *shell) skipTo(mark string) {
-	if i := strings.Index(s.text[s.at:], mark); i >= 0 {
-		s.at += i
-	} else {
-		s.at = len(s.text)
-	}
-}
-
-// finish ends a simple command.
-func (s *shell) finish(cmd *command) {
-	if len(cmd.eval) > 0 && s.evals < maxEvalDepth {
-		s.evals++
-		s.inside(strings.Join(cmd.eval, " "))
-		s.evals--
-	}
-	*cmd = command{first: true}
-}
-
-// inside reads a text of its own: what eval and backquotes run.
-func (s *shell) inside(text string) {
-	if s.depth < maxShellDepth {
-		sub := &shell{text: text, depth: s.depth + 1, evals: s.evals, runs: s.runs, defines: s.defines}
-		sub.list("")
-	}
-}
-
-// took decides what a word is.
-func (s *shell) took(cmd *command, word string) {
-	switch {
-	case cmd.eval != nil:
-		cmd.eval = append(cmd.eval, word)
-		return
-	case cmd.named:
-		return
-	}
-	if cmd.first && s.reserved(cmd, word) {
-		return
-	}
-	cmd.first = false
-	if strings.Contains(word, "=") {
-		return
-	}
-	cmd.named = true
-	switch {
-	case s.definition():
-		s.defines[word] = true
-		*cmd = command{first: true}
-	case word == "eval":
-		cmd.eval = []string{}
-	case !strings.ContainsAny(word, "$`"):
-		s.runs[word] = true
-	}
-}
-
-// reserved handles a reserved word where one counts; commands follow most of them.
-func (s *shell) reserved(cmd *command, word string) bool {
-	switch word {
-	case "if", "then", "else", "elif", "fi", "do", "done", "while", "until", "{", "}", "!", "esac":
-		return true
-	case "for":
-		// All up to the end of the line are words of the loop.
-		*cmd = command{named: true}
-		return true
-	case "case":
-		s.caseItems()
-		*cmd = command{first: true}
+// starts reports whether a command can start here.
+func (s *shell) starts() bool {
+	switch s.peek() {
+	case tkToken, tkAssign, tkNumber, "<", "<&", ">", ">&", ">>", "<>", ">|", "<<", "<<-", "!", "{", "(", "for", "case", "if", "while", "until":
 		return true
 	}
 	return false
 }
 
-// definition reports whether "()" follows, which makes the word before it a function's name.
-func (s *shell) definition() bool {
-	rest := strings.TrimLeft(s.text[s.at:], " \t")
-	if !strings.HasPrefix(rest, "(") {
-		return false
-	}
-	after := strings.TrimLeft(rest[1:], " \t")
-	if !strings.HasPrefix(after, ")") {
-		return false
-	}
-	s.at = len(s.text) - len(after) + 1
-	return true
-}
-
-// caseItems reads a case clause behind its first word, up to and with esac.
-func (s *shell) caseItems() {
-	s.blanks()
-	s.word()
-	s.newlines()
-	s.word() // in
+func (s *shell) andOr() error {
 	for {
-		s.newlines()
-		if s.at >= len(s.text) {
-			return
-		}
-		if s.text[s.at] == '(' {
-			s.at++
-		}
-		for { // patterns
+		s.accept("!")
+		for {
+			if err := s.command(); err != nil {
+				return err
+			}
+			if !s.accept("|") {
+				break
+			}
 			s.newlines()
-			start := s.at
-			s.word()
-			if s.text[start:s.at] == "esac" {
-				return
-			}
-			s.blanks()
-			if s.at >= len(s.text) {
-				return
-			}
-			s.at++
-			if s.text[s.at-1] != '|' {
-				break
-			}
 		}
-		s.list("esac")
+		if !s.accept("&&") && !s.accept("||") {
+			return nil
+		}
+		s.newlines()
 	}
 }
 
-func (s *shell) newlines() {
-	for s.blanks(); s.at < len(s.text) && s.text[s.at] == '\n'; s.blanks() {
-		s.at++
+func (s *shell) command() error {
+	if s.depth++; s.depth > maxShellDepth {
+		return errShell
 	}
+	defer func() { s.depth-- }()
+	if s.peek() == tkToken && s.tokens[s.at+1].kind == "(" {
+		return s.definition()
+	}
+	known, err := s.compound()
+	if err != nil {
+		return err
+	}
+	if !known {
+		return s.simple()
+	}
+	_, err = s.redirections()
+	return err
 }
 
-// redirection reads an operator; its target is the next word.
-func (s *shell) redirection() {
-	rest := s.text[s.at:]
-	if !strings.HasPrefix(rest, "<<") {
-		s.at++
-		if len(rest) > 1 && strings.IndexByte(">&|", rest[1]) >= 0 {
-			s.at++
-		}
-		s.blanks()
-		s.word()
-		return
-	}
+// definition reads a function.
+func (s *shell) definition() error {
+	s.defines[s.tokens[s.at].text] = true
 	s.at += 2
-	if s.at < len(s.text) && s.text[s.at] == '-' {
-		s.at++
+	if err := s.expect(")"); err != nil {
+		return err
 	}
-	s.blanks()
-	start := s.at
-	s.word()
-	s.here = append(s.here, unquoted(s.text[start:s.at]))
+	s.newlines()
+	known, err := s.compound()
+	if err != nil {
+		return err
+	}
+	redirected, err := s.redirections()
+	if !known || redirected {
+		return errShell
+	}
+	return err
 }
 
-// hereDocuments skips those that start on this line.
-func (s *shell) hereDocuments() {
-	for _, mark := range s.here {
-		for s.at < len(s.text) {
-			start := s.at
-			s.skipTo("\n")
-			line := s.text[start:s.at]
-			s.at = min(s.at+1, len(s.text))
-			if strings.TrimLeft(line, "\t") == mark {
-				break
-			}
+// compound reads a compound command; known is false when there is none.
+func (s *shell) compound() (known bool, err error) {
+	k := s.peek()
+	switch k {
+	case "{", "(", "if", "while", "until", "for", "case":
+		s.at++
+	}
+	switch k {
+	case "{":
+		return true, s.all(s.compoundList, s.needs("}"))
+	case "(":
+		return true, s.all(s.compoundList, s.needs(")"))
+	case "while", "until":
+		return true, s.all(s.compoundList, s.doGroup)
+	case "if":
+		return true, s.ifClause()
+	case "for":
+		return true, s.forClause()
+	case "case":
+		return true, s.caseClause()
+	}
+	return false, nil
+}
+
+func (s *shell) needs(k kind) func() error { return func() error { return s.expect(k) } }
+
+func (s *shell) all(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
 		}
 	}
-	s.here = nil
+	return nil
+}
+
+func (s *shell) doGroup() error { return s.all(s.needs("do"), s.compoundList, s.needs("done")) }
+
+func (s *shell) ifClause() error {
+	for {
+		if err := s.all(s.compoundList, s.needs("then"), s.compoundList); err != nil {
+			return err
+		}
+		if s.accept("elif") {
+			continue
+		}
+		if s.accept("else") {
+			if err := s.compoundList(); err != nil {
+				return err
+			}
+		}
+		return s.expect("fi")
+	}
+}
+
+// plain reads what the grammar calls a token: a word, or fi.
+func (s *shell) plain() (string, bool) {
+	if k := s.peek(); k != tkToken && k != "fi" {
+		return "", false
+	}
+	s.at++
+	return s.tokens[s.at-1].text, true
+}
+
+func (s *shell) forClause() error {
+	if _, ok := s.plain(); !ok {
+		return errShell
+	}
+	s.newlines()
+	if err := s.expect("in"); err != nil {
+		return err
+	}
+	var items []shellWord
+	for {
+		text, ok := s.plain()
+		if !ok {
+			break
+		}
+		items = append(items, shellWord{text: text})
+	}
+	if !s.accept(";") && s.peek() != tkNewline {
+		return errShell
+	}
+	s.newlines()
+	if err := s.doGroup(); err != nil {
+		return err
+	}
+	return s.words(items)
+}
+
+func (s *shell) caseClause() error {
+	if _, ok := s.plain(); !ok {
+		return errShell
+	}
+	s.newlines()
+	if err := s.expect("in"); err != nil {
+		return err
+	}
+	s.newlines()
+	var patterns []shellWord
+	for !s.accept("esac") {
+		s.accept("(")
+		for first := true; first || s.accept("|"); first = false {
+			text, ok := s.plain()
+			if !ok {
+				return errShell
+			}
+			if first { // BitBake takes the bar for each of the others
+				patterns = append(patterns, shellWord{text: text})
+			}
+		}
+		if err := s.expect(")"); err != nil {
+			return err
+		}
+		s.newlines()
+		if s.starts() {
+			if err := s.compoundList(); err != nil {
+				return err
+			}
+		}
+		if !s.accept(";;") && s.peek() != "esac" {
+			return errShell
+		}
+		s.newlines()
+	}
+	return s.words(patterns)
+}
+
+func (s *shell) redirections() (some bool, err error) {
+	for {
+		ok, err := s.redirection()
+		if !ok || err != nil {
+			return some, err
+		}
+		some = true
+	}
+}
+
+func (s *shell) redirection() (ok bool, err error) {
+	numbered := s.accept(tkNumber)
+	switch k := s.peek(); k {
+	case "<", "<&", ">", ">&", ">>", "<>", ">|":
+		s.at++
+		return true, s.expect(tkToken)
+	case "<<", "<<-":
+		s.at++
+		return true, s.all(s.needs(tkHereName), s.needs(tkToken))
+	}
+	if numbered {
+		return true, errShell
+	}
+	return false, nil
 }

@@ -32,7 +32,7 @@ type Input struct {
 
 // Sign computes the signatures of all tasks from the metadata as it is now, anew when it was called before.
 func (g *Graph) Sign(o Options) error {
-	s := &signing{o: o, code: newCode(), places: newPlaces(o.Places), of: map[*recipe.Recipe]*signer{}}
+	s := &signing{o: o, code: newCode(!g.world.Before(2, 10)), places: newPlaces(o.Places), of: map[*recipe.Recipe]*signer{}}
 	for _, t := range g.Tasks {
 		if err := s.sign(t); err != nil {
 			return err

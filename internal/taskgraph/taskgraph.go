@@ -57,6 +57,8 @@ func compare(a, b *Task) int {
 type Graph struct {
 	Tasks   []*Task // each after what it depends on
 	Targets []*Task // what was asked for, in that order
+
+	world World
 }
 
 // World is what the graph needs of the parsed metadata; [recipe.World] is one.
@@ -64,6 +66,8 @@ type World interface {
 	Base(mc string) *datastore.Data
 	Provider(mc, target string) (*recipe.Recipe, error)
 	RuntimeProviders(mc, pkg string) ([]*recipe.Recipe, error)
+	// Before reports whether the release of BitBake that is followed is older than major.minor.
+	Before(major, minor int) bool
 }
 
 // Build makes the graph of targets, without signatures; [Graph.Sign] adds these.
@@ -84,7 +88,7 @@ func Build(w World, targets []Target) (*Graph, error) {
 		return nil, err
 	}
 	r.recursive()
-	g := &Graph{}
+	g := &Graph{world: w}
 	walk := walk{g: g}
 	for i, t := range targets {
 		name := cmp.Or(t.Task, "build")

@@ -15,20 +15,35 @@ type release struct {
 	plainDepends    bool // BB_RECIPE_VIRTUAL_PROVIDERS was unknown, and so DEPENDS kept as written (until 2.16)
 }
 
+// Before reports whether the release of BitBake that is followed is older than major.minor.
+func (w *World) Before(major, minor int) bool {
+	n, err := parseVersion(w.loader.opts.BitBake)
+	return err == nil && w.loader.opts.BitBake != "" && older(n, major, minor)
+}
+
+func older(n [2]int, major, minor int) bool { return n[0] < major || n[0] == major && n[1] < minor }
+
+// parseVersion reads the first two numbers of a version such as "2.8.0".
+func parseVersion(version string) (n [2]int, err error) {
+	parts := strings.SplitN(version, ".", 3)
+	for i := range min(2, len(parts)) {
+		if n[i], err = strconv.Atoi(parts[i]); err != nil {
+			return n, diag.Userf(diag.Pos{}, "BitBake version %q is not a version", version)
+		}
+	}
+	return n, nil
+}
+
 // parseRelease reads a version such as "2.8.0".
 func parseRelease(version string) (release, error) {
 	if version == "" {
 		return release{}, nil
 	}
-	parts := strings.SplitN(version, ".", 3)
-	var n [2]int
-	for i := range min(2, len(parts)) {
-		var err error
-		if n[i], err = strconv.Atoi(parts[i]); err != nil {
-			return release{}, diag.Userf(diag.Pos{}, "BitBake version %q is not a version", version)
-		}
+	n, err := parseVersion(version)
+	if err != nil {
+		return release{}, err
 	}
-	before := func(major, minor int) bool { return n[0] < major || n[0] == major && n[1] < minor }
+	before := func(major, minor int) bool { return older(n, major, minor) }
 	return release{
 		weakFlagsAssign: before(2, 9),
 		eagerVariants:   before(2, 9),
