@@ -108,7 +108,7 @@ func (d *Data) ReplaceReference(name, value string) error {
 		}
 		if !c.object && strings.Contains(c.s, ref) {
 			value := strings.ReplaceAll(c.s, ref, value)
-			if err := d.set(key, str(value), false, Event{Op: "set", Detail: value}); err != nil {
+			if err := d.set(key, str(value), false, Event{Op: "set", Detail: value, Site: siteReference}); err != nil {
 				return err
 			}
 		}

@@ -39,12 +39,15 @@ type Data struct {
 	eval    Evaluator
 	origin  origin
 	filters map[string]string // Python expressions that expanded values pass through, by variable; replaced, not written to
+	old     bool              // the history shows the places of BitBake 2.8
 	renamed map[string]string // renamed or dropped variables: new name, or a sentence
 
 	ready     *sync.Map          // statement -> *variable it makes when there is none of that name; shared by all copies
 	cache     map[string]content // expanded values; emptied by every write
 	expanding []string           // variables being expanded, outermost first
-	depth     int                // nesting of expansions over all copies
+	// evaluating is the variable, or "variable[flag]", whose inline Python is being evaluated, or "".
+	evaluating string
+	depth      int // nesting of expansions over all copies
 
 	overrides    []string // active overrides in order, nil when not yet computed
 	overrideSet  map[string]bool
@@ -71,6 +74,7 @@ var _ interface {
 type origin struct {
 	pos      diag.Pos
 	function string
+	site     Site
 }
 
 // layer is one level of a chain of variables; only the chain's first layer is ever written.
@@ -127,7 +131,13 @@ func (d *Data) SetEvaluator(e Evaluator) { d.eval = e }
 func (d *Data) Evaluator() Evaluator { return d.eval }
 
 // At says where the operations that follow come from: a place in a file and, for Python code, the function's name.
-func (d *Data) At(pos diag.Pos, function string) { d.origin = origin{pos, function} }
+func (d *Data) At(pos diag.Pos, function string) { d.origin = origin{pos: pos, function: function} }
+
+// Evaluating is the name of the variable, or "variable[flag]", whose inline Python is being evaluated.
+func (d *Data) Evaluating() string { return d.evaluating }
+
+// SetOld makes the history show places in the code of BitBake 2.8, for d and for copies made from now on.
+func (d *Data) SetOld(old bool) { d.old = old }
 
 // Pos is the place last given to [Data.At].
 func (d *Data) Pos() diag.Pos { return d.origin.pos }

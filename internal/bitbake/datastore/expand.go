@@ -72,13 +72,15 @@ func (d *Data) expandInto(s, name string, trace *Expansion) (string, error) {
 	defer func() { d.depth-- }()
 	for strings.Contains(s, "${") {
 		old := s
-		var err error
-		if s, err = d.replaceVariables(s, trace); err == nil {
-			s, err = d.replacePython(s, name, trace)
+		next, err := d.replaceVariables(s, trace)
+		if err == nil {
+			s = next
+			next, err = d.replacePython(s, name, trace)
 		}
 		if err != nil {
-			return "", d.chained(err, name)
+			return "", d.chained(err, name, s)
 		}
+		s = next
 		if s == old {
 			break
 		}
@@ -109,8 +111,9 @@ func (d *Data) cycle(chain []string) error {
 
 // Error is a failed expansion: the cause and the chain of variables that led to it, innermost first.
 type Error struct {
-	Chain []string
-	Err   error
+	Chain      []string
+	Expression string // what was being expanded, innermost
+	Err        error
 }
 
 // Error is the cause's text, followed by the chain when it has more than one link.
@@ -125,7 +128,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // chained adds name to the chain of an expansion error.
-func (d *Data) chained(err error, name string) error {
+func (d *Data) chained(err error, name, text string) error {
 	if name == "" {
 		return err
 	}
@@ -136,7 +139,7 @@ func (d *Data) chained(err error, name string) error {
 		}
 		return err
 	}
-	return &Error{Chain: []string{name}, Err: err}
+	return &Error{Chain: []string{name}, Expression: text, Err: err}
 }
 
 // LastSet is where a variable (or "variable[flag]") was last written in a file.
@@ -278,6 +281,9 @@ func (d *Data) evaluate(code, name string) (string, error) {
 	if d.eval == nil {
 		return "", diag.Userf(pos, "inline python ${@%s} cannot be evaluated here", code)
 	}
+	saved, outer := d.origin, d.evaluating
+	d.evaluating = name
+	defer func() { d.origin, d.evaluating = saved, outer }()
 	// Code may read the variable it stands in and know when to stop (ISAR's list variables do), so that is no cycle here;
 	// the nesting's depth stays limited.
 	stack := d.expanding

@@ -2,6 +2,8 @@ package datastore
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,68 +23,96 @@ func (d *Data) DefineFunction(pos diag.Pos, f *syntax.Function) error {
 	return d.once(f, f.Name, func() error { return d.defineFunction(f) })
 }
 
+// DefineAnonymous makes the variable that holds an anonymous Python function, and gives its name.
+func (d *Data) DefineAnonymous(pos diag.Pos, f *syntax.Function) (name string, err error) {
+	name = fmt.Sprintf("__anon_%d_%s", f.Line(), anonymousName.Replace(pos.File))
+	list := d.assigned(anonymousVar, "").s
+	if list == "" {
+		list = "[]"
+	}
+	if err := d.set(anonymousVar, literal(joinLiterals(list, "["+Quote(name)+"]")), false, Event{}); err != nil {
+		return "", err
+	}
+	d.At(pos, "")
+	return name, d.once(f, name, func() error {
+		whole := *f
+		whole.Name, whole.Python, whole.Body = name, true, "def "+name+"(d):\n"+f.Body
+		return d.defineFunction(&whole)
+	})
+}
+
+const anonymousVar = "__BBANONFUNCS"
+
+var anonymousName = strings.NewReplacer("/", "_", ".", "_", "+", "_", "-", "_", "@", "_", "%", "_", "&", "_", "~", "_")
+
 func (d *Data) defineFunction(f *syntax.Function) error {
-	flags := []flagEntry{{name: "func", value: one}}
-	if f.Python {
-		flags = append(flags, flagEntry{name: "python", value: str("1")})
-	}
-	if f.Fakeroot {
-		flags = append(flags, flagEntry{name: "fakeroot", value: str("1")})
-	}
 	if d.find(f.Name) != nil {
 		old, _, err := d.Var(f.Name, false)
 		if err != nil {
 			return err
 		}
 		if old != "" {
-			d.dropFlag(f.Name, "python")
-			d.dropFlag(f.Name, "fakeroot")
+			d.dropFlag(f.Name, "python", siteFuncNoPython)
+			d.dropFlag(f.Name, "fakeroot", siteFuncNoFakeroot)
 		}
 	}
-	return d.define(f.Name, f.Body, f.FirstLine, flags)
+	var flags []flagAt
+	if f.Python {
+		flags = append(flags, flagAt{"python", str("1"), siteFuncPython})
+	}
+	if f.Fakeroot {
+		flags = append(flags, flagAt{"fakeroot", str("1"), siteFuncFakeroot})
+	}
+	flags = append(flags, flagAt{"func", one, siteFuncFunc})
+	return d.define(f.Name, f.Body, flags, siteFuncText, []flagAt{
+		{"filename", str(d.origin.pos.File), siteFuncFile}, {"lineno", str(strconv.Itoa(f.FirstLine)), siteFuncLine}})
+}
+
+// flagAt is a flag that BitBake sets at a place of its own.
+type flagAt struct {
+	name  string
+	value text
+	site  Site
 }
 
 // DefineDef defines the variable that holds the source of a python def.
 func (d *Data) DefineDef(pos diag.Pos, f *syntax.Def) error {
 	d.At(pos, "")
 	return d.once(f, f.Name, func() error {
-		return d.define(f.Name, f.Source, f.FirstLine-1, []flagEntry{{name: "func", value: one}, {name: "python", value: one}})
+		return d.define(f.Name, f.Source, []flagAt{{"func", one, siteDefFunc}, {"python", one, siteDefPython}}, siteDefText, []flagAt{
+			{"filename", str(d.origin.pos.File), siteDefFile}, {"lineno", str(strconv.Itoa(f.FirstLine - 1)), siteDefLine}})
 	})
 }
 
-// define sets a function's body and flags. Flags of functions are not worth a history.
-func (d *Data) define(name, body string, line int, flags []flagEntry) error {
-	flags = append(flags,
-		flagEntry{name: "filename", value: str(d.origin.pos.File)},
-		flagEntry{name: "lineno", value: str(strconv.Itoa(line))})
-	if err := d.refuseRenamed(name); err != nil {
+// define sets a function's flags and its text, in BitBake's order.
+func (d *Data) define(name, body string, before []flagAt, at Site, after []flagAt) error {
+	if err := d.setFlagsAt(name, before); err != nil {
 		return err
 	}
-	if err := d.set(name, str(body), true, Event{Op: "set", Detail: body}); err != nil {
+	if err := d.set(name, str(body), true, Event{Op: "set", Detail: body, Site: at}); err != nil {
 		return err
 	}
-	v := d.own(name)
-	if len(v.flags) == 0 {
-		v.flags = flags
-		return nil
-	}
+	return d.setFlagsAt(name, after)
+}
+
+func (d *Data) setFlagsAt(name string, flags []flagAt) error {
 	for _, f := range flags {
-		v.ownFlag(f.name, false).value = f.value
+		if err := d.setFlag(name, f.name, f.value, Event{Op: "set", Flag: f.name, Detail: f.value.detail(), Site: f.site}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (d *Data) dropFlag(name, flag string) {
+// dropFlag is delVarFlag at a place of BitBake's own.
+func (d *Data) dropFlag(name, flag string, at Site) {
 	if d.find(name).flag(flag) == nil {
 		return
 	}
 	v := d.own(name)
-	for i := range v.flags {
-		if v.flags[i].name == flag {
-			v.flags = append(v.flags[:i], v.flags[i+1:]...)
-			return
-		}
-	}
+	d.touch(name)
+	v.flags = slices.DeleteFunc(v.flags, func(one flagEntry) bool { return one.name == flag })
+	d.record(v, Event{Op: "delFlag", Flag: flag, Site: at})
 }
 
 // ExportFunction makes function name call class_name, unless name is defined otherwise than by an earlier export.
@@ -96,39 +126,39 @@ func (d *Data) ExportFunction(name, class string) error {
 		return nil
 	}
 	if old != "" {
-		d.dropFlag(name, "python")
-		d.dropFlag(name, "func")
+		if err := d.setFlagsAt(name, []flagAt{{"python", text{none: true}, siteExpNoPython}, {"func", text{none: true}, siteExpNoFunc}}); err != nil {
+			return err
+		}
 	}
-	if err := d.copyFlags(called, name, "func", "python"); err != nil {
+	if err := d.copyFlags(called, name, siteExpFrom, "func", "python"); err != nil {
 		return err
 	}
-	if err := d.copyFlags(name, called, "dirs", "cleandirs", "fakeroot"); err != nil {
+	if err := d.copyFlags(name, called, siteExpTo, "dirs", "cleandirs", "fakeroot"); err != nil {
 		return err
 	}
+	if err := d.setFlagsAt(name, []flagAt{{"filename", str("autogenerated"), siteExpFile}, {"lineno", one, siteExpLine}}); err != nil {
+		return err
+	}
+	at := siteExpShell
 	body := exported + "    " + called + "\n"
-	if f := d.find(called).flag("python"); f != nil && f.value.s != "" {
+	if d.flagSet(called, "python") {
+		at = siteExpPython
 		body = exported + "    bb.build.exec_func('" + called + "', d)\n"
 	} else if strings.Contains(class, "-") {
 		return ErrDashedClass
 	}
-	if err := d.set(name, str(body), true, Event{Op: "set", Detail: body}); err != nil {
-		return err
-	}
-	v := d.own(name)
-	v.ownFlag("filename", false).value = str("autogenerated")
-	v.ownFlag("lineno", false).value = one
-	return nil
+	return d.set(name, str(body), true, Event{Op: "set", Detail: body, Site: at})
 }
 
 // copyFlags copies flags that are set and not empty.
-func (d *Data) copyFlags(from, to string, names ...string) error {
+func (d *Data) copyFlags(from, to string, at Site, names ...string) error {
 	for _, name := range names {
 		value, err := d.readFlag(from, name, mode{})
 		if err != nil {
 			return err
 		}
 		if value.orEmpty() != "" {
-			if err := d.setFlag(to, name, value, Event{}); err != nil {
+			if err := d.setFlagsAt(to, []flagAt{{name, value, at}}); err != nil {
 				return err
 			}
 		}
@@ -138,5 +168,5 @@ func (d *Data) copyFlags(from, to string, names ...string) error {
 
 // Export marks a variable for the environment of shell functions.
 func (d *Data) Export(name string) error {
-	return d.setFlag(name, "export", one, Event{Op: "exported", Flag: "export", Detail: "1"})
+	return d.setFlag(name, "export", one, Event{Op: "exported", Flag: "export", Detail: "1", Site: siteExport})
 }

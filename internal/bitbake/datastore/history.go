@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"n3x/internal/diag"
@@ -11,11 +12,23 @@ import (
 
 // Event is one operation on a variable.
 type Event struct {
-	Op       string // as BitBake prints it: set, set?, append, immediate, :append[x], del, exported, ...
-	Flag     string // the flag it was done on, or ""
-	Detail   string // the operand
-	Pos      diag.Pos
-	Function string // the Python function that did it, or ""
+	Op       string   // as BitBake prints it: set, set?, append, immediate, :append[x], del, exported, ...
+	Flag     string   // the flag it was done on, or ""
+	Detail   string   // the operand
+	Pos      diag.Pos // the statement of a file
+	Function string   // the Python function that did it, or ""; inline Python says "Var <NAME>:1 [<module>]"
+	Site     Site     // BitBake's own code that did it, or 0
+}
+
+// place is where an event of a file or of its Python code came from, as BitBake prints it.
+func (e Event) place() string {
+	switch {
+	case e.Function == "":
+		return e.Pos.File + ":" + strconv.Itoa(e.Pos.Line)
+	case strings.HasSuffix(e.Function, "[<module>]"):
+		return e.Function
+	}
+	return e.Pos.File[strings.LastIndexByte(e.Pos.File, '/')+1:] + ":" + strconv.Itoa(e.Pos.Line) + " [" + e.Function + "]"
 }
 
 // record adds e, with the current origin, to the history of v.
@@ -23,7 +36,9 @@ func (d *Data) record(v *variable, e Event) {
 	if e.Op == "" {
 		return
 	}
-	e.Pos, e.Function = d.origin.pos, d.origin.function
+	if e.Pos = d.origin.pos; e.Site == 0 {
+		e.Function, e.Site = d.origin.function, d.origin.site
+	}
 	v.history = append(v.history, e)
 }
 
@@ -45,7 +60,7 @@ func (d *Data) FullHistory(name string) []Event {
 	events := slices.Clone(v.history)
 	for _, o := range v.overridden {
 		for _, e := range d.History(o.name) {
-			if e.Flag != "" && !strings.HasPrefix(e.Flag, "_") && !strings.HasPrefix(e.Flag, ":") {
+			if e.Flag != "" && !internalFlag(e.Flag) {
 				continue
 			}
 			e.Op = fmt.Sprintf("override[%s]:%s", o.override, e.Op)
@@ -69,14 +84,11 @@ func (d *Data) WriteHistory(w io.Writer, name, raw string) error {
 		fmt.Fprintf(&b, "#\n# $%s [%d operations]\n", name, len(events))
 	}
 	for _, e := range events {
-		file, function, flag := e.Pos.File, "", ""
-		if e.Function != "" {
-			file, function = file[strings.LastIndexByte(file, '/')+1:], " ["+e.Function+"]"
-		}
+		flag := ""
 		if e.Flag != "" {
 			flag = "[" + e.Flag + "] "
 		}
-		fmt.Fprintf(&b, "#   %s %s:%d%s\n#     %s\"%s\"\n", e.Op, file, e.Pos.Line, function, flag, strings.ReplaceAll(e.Detail, "\n", "\n#     "))
+		fmt.Fprintf(&b, "#   %s %s\n#     %s\"%s\"\n", e.Op, d.where(e), flag, strings.ReplaceAll(e.Detail, "\n", "\n#     "))
 	}
 	if len(events) > 1 {
 		fmt.Fprintf(&b, "# pre-expansion value:\n#   \"%s\"\n", value)

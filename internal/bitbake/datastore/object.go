@@ -18,6 +18,14 @@ type text struct {
 	none   bool // was set to None: there is no value (ok is false), and a weak default does not count
 }
 
+// detail is str of the value, as the history shows it.
+func (t text) detail() string {
+	if t.none {
+		return "None"
+	}
+	return t.s
+}
+
 // orEmpty is the text, or "" for what Python counts as false.
 func (t text) orEmpty() string {
 	if t.object && !truthy(t.s) {

@@ -35,14 +35,14 @@ func (d *Data) setTasks(names []string) error {
 	return d.set(tasksVar, literal(ListLiteral(names)), true, Event{})
 }
 
-func (d *Data) setTaskDeps(task string, deps []string) error {
-	return d.setFlag(task, depsFlag, literal(ListLiteral(deps)), Event{})
+func (d *Data) setTaskDeps(task string, deps []string, at Site) error {
+	return d.setFlagsAt(task, []flagAt{{depsFlag, literal(ListLiteral(deps)), at}})
 }
 
 // AddTask makes name a task that runs before and after the tasks listed; do_ may be left out.
 func (d *Data) AddTask(name string, before, after []string) error {
 	name = taskName(name)
-	if err := d.setFlag(name, "task", one, Event{}); err != nil {
+	if err := d.setFlagsAt(name, []flagAt{{"task", one, siteAddTask}}); err != nil {
 		return err
 	}
 	if tasks := d.Tasks(); !slices.Contains(tasks, name) {
@@ -56,13 +56,13 @@ func (d *Data) AddTask(name string, before, after []string) error {
 			deps = append(deps, dep)
 		}
 	}
-	if err := d.setTaskDeps(name, deps); err != nil {
+	if err := d.setTaskDeps(name, deps, siteAddDeps); err != nil {
 		return err
 	}
 	for _, later := range before {
 		later = taskName(later)
 		if deps := d.TaskDeps(later); !slices.Contains(deps, name) {
-			if err := d.setTaskDeps(later, append([]string{name}, deps...)); err != nil {
+			if err := d.setTaskDeps(later, append([]string{name}, deps...), siteAddBefore); err != nil {
 				return err
 			}
 		}
@@ -76,20 +76,16 @@ func (d *Data) DelTask(name string) error {
 	tasks := d.Tasks()
 	if i := slices.Index(tasks, name); i >= 0 {
 		tasks = slices.Delete(tasks, i, i+1)
-		if err := d.DelVarFlag(name, "task"); err != nil {
-			return err
-		}
+		d.dropFlag(name, "task", siteDelTask)
 		if err := d.setTasks(tasks); err != nil {
 			return err
 		}
 	}
-	if err := d.DelVarFlag(name, depsFlag); err != nil {
-		return err
-	}
+	d.dropFlag(name, depsFlag, siteDelDeps)
 	for _, other := range tasks {
 		deps := d.TaskDeps(other)
 		if i := slices.Index(deps, name); i >= 0 {
-			if err := d.setTaskDeps(other, slices.Delete(deps, i, i+1)); err != nil {
+			if err := d.setTaskDeps(other, slices.Delete(deps, i, i+1), siteDelOthers); err != nil {
 				return err
 			}
 		}

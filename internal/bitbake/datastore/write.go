@@ -42,6 +42,14 @@ func (d *Data) SetNone(name string) error {
 	return d.SetObject(name, "", "None")
 }
 
+// InheritVar sets a variable from the environment, exported or not.
+func (d *Data) InheritVar(name, value string, export bool) error {
+	if err := d.set(name, str(value), false, Event{Op: "from env", Detail: value, Site: SiteEnvironment}); err != nil || !export {
+		return err
+	}
+	return d.setFlag(name, "export", literal("True"), Event{Op: "auto env export", Flag: "export", Detail: "True", Site: SiteExported})
+}
+
 // SetVarFilter makes the expanded values of a variable, and of its overrides, pass through a Python expression; "" ends that.
 func (d *Data) SetVarFilter(name, expr string) error {
 	filters := maps.Clone(d.filters)
@@ -69,7 +77,7 @@ func (d *Data) dropOperations(name string) error {
 		}
 		for _, o := range v.overridden {
 			if d.active(o.override) {
-				d.DelVar(o.name)
+				d.delete(o.name, Event{Op: "del", Site: siteSetVarDel})
 			}
 		}
 	}
@@ -111,7 +119,11 @@ func (d *Data) addOperation(base, keyword string, op operation, e Event) {
 	case "remove":
 		v.removes = append(v.removes, op)
 	}
-	e.Op, e.Detail = ":"+keyword, op.s
+	if e.Op == "" {
+		d.linkOverrides(base)
+		return
+	}
+	e.Op, e.Detail = ":"+keyword, op.detail()
 	if op.override != "" {
 		e.Op += "[" + op.override + "]"
 	}
@@ -205,70 +217,89 @@ func renamedVariables() map[string]string {
 
 // AppendVar adds an unconditional :append.
 func (d *Data) AppendVar(name, value string) error {
+	d.record(d.own(name), Event{Op: "append", Detail: value})
 	return d.set(name+":append", str(value), true, Event{})
 }
 
 // PrependVar adds an unconditional :prepend.
 func (d *Data) PrependVar(name, value string) error {
+	d.record(d.own(name), Event{Op: "prepend", Detail: value})
 	return d.set(name+":prepend", str(value), true, Event{})
 }
 
 // DelVar removes a variable with its flags, operations and overrides.
 func (d *Data) DelVar(name string) error {
-	d.touch(name)
-	history := d.own(name).history
-	v := &variable{history: history}
-	d.top.vars[name] = v
-	d.record(v, Event{Op: "del"})
-	d.unlinkOverrides(name)
+	d.delete(name, Event{Op: "del"})
 	return nil
 }
 
+func (d *Data) delete(name string, e Event) {
+	d.touch(name)
+	v := &variable{history: d.own(name).history}
+	d.top.vars[name] = v
+	d.record(v, e)
+	d.unlinkOverrides(name)
+}
+
 // RenameVar moves a variable's value, operations and overrides to another name; its flags are lost, as in BitBake.
-func (d *Data) RenameVar(from, to string) error {
+func (d *Data) RenameVar(from, to string) error { return d.rename(from, to, 0) }
+
+func (d *Data) rename(from, to string, at Site) error {
 	if from == to {
 		return nil
 	}
-	v := d.find(from)
-	if v == nil {
-		return nil
+	var old variable
+	if v := d.find(from); v != nil {
+		old = *v
 	}
-	old := *v
 	value := old.value
-	if !value.ok {
+	if !value.ok && !value.none {
 		value = old.weak
 	}
-	if !value.ok && len(old.overridden)+len(old.appends)+len(old.prepends)+len(old.removes) == 0 {
+	if !d.old && !value.ok && len(old.overridden)+len(old.appends)+len(old.prepends)+len(old.removes) == 0 {
 		return nil
 	}
 	if value.ok {
 		n := d.own(to)
 		n.history = append(n.history, old.history...)
-		d.record(n, Event{Op: "rename from " + from, Detail: value.s})
+		d.record(n, Event{Op: "rename from " + from, Detail: value.s, Site: at})
 		if err := d.set(to, value, true, Event{}); err != nil {
 			return err
 		}
 	}
-	n := d.own(to)
-	n.appends = append(n.appends, old.appends...)
-	n.prepends = append(n.prepends, old.prepends...)
-	n.removes = append(n.removes, old.removes...)
-	d.touch(to)
-	if len(old.overridden) > 0 {
-		n.overridden = nil
-		for _, o := range old.overridden {
-			moved := strings.ReplaceAll(o.name, from, to)
-			n.overridden = append(n.overridden, override{name: moved, override: o.override})
-			if err := d.RenameVar(o.name, moved); err != nil {
-				return err
-			}
-			n = d.own(to)
-		}
+	if err := d.moveOperations(&old, from, to); err != nil {
+		return err
 	}
 	if !value.ok {
 		d.linkOverrides(to)
 	}
-	return d.DelVar(from)
+	d.record(d.own(from), Event{Op: "rename (to)", Detail: to, Site: at})
+	d.delete(from, Event{})
+	return nil
+}
+
+// moveOperations gives what was appended to, and what overrides, a variable to another.
+func (d *Data) moveOperations(old *variable, from, to string) error {
+	d.touch(to)
+	if len(old.appends)+len(old.prepends)+len(old.removes) > 0 {
+		n := d.own(to)
+		n.appends = append(n.appends, old.appends...)
+		n.prepends = append(n.prepends, old.prepends...)
+		n.removes = append(n.removes, old.removes...)
+	}
+	if len(old.overridden) == 0 {
+		return nil
+	}
+	d.own(to).overridden = nil
+	for _, o := range old.overridden {
+		moved := override{name: strings.ReplaceAll(o.name, from, to), override: o.override}
+		n := d.own(to)
+		n.overridden = append(n.overridden, moved)
+		if err := d.rename(o.name, moved.name, siteRename); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetVarFlag sets a variable's flag.

@@ -3,7 +3,11 @@
 package pyeval
 
 import (
+	"strings"
+
 	"go.starlark.net/starlark"
+
+	"n3x/internal/diag"
 )
 
 // attr is a method of d.
@@ -12,12 +16,60 @@ func (d *data) attr(r *run, name string) (starlark.Value, error) {
 	if m == nil {
 		return nil, unsupported("d.%s", name)
 	}
-	return builtin(name, func(r *run, a args) (starlark.Value, error) {
+	return starlark.NewBuiltin(name, func(th *starlark.Thread, _ *starlark.Builtin, pos starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+		r := running(th)
 		if err := r.settle(); err != nil {
 			return nil, err
 		}
-		return m(r, d, a)
+		if !strings.HasPrefix(name, "get") {
+			r.place(th, d)
+		}
+		v, err := m(r, d, args{name, pos, kw})
+		if err != nil {
+			return nil, err
+		}
+		return v, r.pay(v)
 	}), nil
+}
+
+// place tells the datastore which line of which function is about to write to it.
+func (r *run) place(th *starlark.Thread, d *data) {
+	placer, ok := d.vars.(Placer)
+	if !ok {
+		return
+	}
+	for i := 1; i < th.CallStackDepth(); i++ {
+		frame := th.CallFrame(i)
+		if frame.Pos.Filename() == "<builtin>" || frame.Pos.Line <= 0 {
+			continue
+		}
+		pos := diag.Pos{File: frame.Pos.Filename(), Line: int(frame.Pos.Line)}
+		if pos.File == "" {
+			pos = offset(r.site.Pos, pos.Line)
+		}
+		placer.At(pos, r.codeName(th, i))
+		return
+	}
+}
+
+// codeName is the name of the Python code that frame i, or a part of which frame i, runs.
+func (r *run) codeName(th *starlark.Thread, i int) string {
+	for ; i < th.CallStackDepth(); i++ {
+		switch name := th.CallFrame(i).Name; {
+		case name == bodyName:
+			return r.site.Name
+		case name == evalName:
+			if r.site.Name == "" {
+				return "<expansion>:1 [<module>]"
+			}
+			return "Var <" + r.site.Name + ">:1 [<module>]"
+		case name == "lambda":
+			return "<lambda>"
+		case !strings.HasPrefix(name, "$") && th.CallFrame(i).Pos.Filename() != "<builtin>":
+			return name
+		}
+	}
+	return r.site.Name
 }
 
 var dataMethods = map[string]func(r *run, d *data, a args) (starlark.Value, error){

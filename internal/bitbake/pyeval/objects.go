@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"n3x/internal/bitbake/pyeval/python"
+	"n3x/internal/diag"
 )
 
 // ObjectStore is what a datastore has that can hold values which are not text: numbers, lists, dicts ... A literal is what
@@ -44,6 +45,13 @@ type Reader interface {
 	Read(name, flag string, how ReadMode) (Value, error)
 	// Flags are the flags, unexpanded, in the order in which they were made; internal ones if asked for.
 	Flags(name string, internal bool) []Flag
+}
+
+// Placer is what a datastore has that remembers where it was written.
+type Placer interface {
+	// At says where the operations that follow come from: a place in a file and the name of a Python function there, or, for
+	// inline Python itself, "Var <NAME>:1 [<module>]".
+	At(pos diag.Pos, function string)
 }
 
 // readVar is getVar, or getVarFlag for a flag that is not "".

@@ -92,8 +92,9 @@ func (e *evaluator) noClass(name, bbpath string, pos diag.Pos) error {
 // function defines a shell or python function, or remembers an anonymous one.
 func (e *evaluator) function(pos diag.Pos, f *syntax.Function) error {
 	if f.Name == "" {
-		e.state.anonymous = append(e.state.anonymous, anonymous{f.Body, diag.Pos{File: pos.File, Line: f.FirstLine + 1}})
-		return nil
+		name, err := e.d.DefineAnonymous(pos, f)
+		e.state.anonymous = append(e.state.anonymous, anonymous{name, f.Body, diag.Pos{File: pos.File, Line: f.FirstLine + 1}})
+		return placed(pos, err)
 	}
 	return placed(pos, e.d.DefineFunction(pos, f))
 }

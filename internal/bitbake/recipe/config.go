@@ -16,6 +16,7 @@ func (l *loader) newEvaluator(ctx context.Context) (*evaluator, error) {
 	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New(), includes: &inclusion{}}
 	e.state = state{classType: "global", known: map[string]bool{}}
 	e.d.SetEvaluator(e)
+	e.d.SetOld(e.before.weakFlagsAssign)
 	e.d.At(diag.Pos{}, "")
 	if err := inheritEnvironment(e.d, l.opts.Environ); err != nil {
 		return nil, err
@@ -34,6 +35,7 @@ func (l *loader) configuration(ctx context.Context, mc string) (*evaluator, erro
 	if mc == "" && l.before.namedDefault {
 		current = "default"
 	}
+	e.d.By(datastore.SiteCurrentMC)
 	if err := e.d.SetVar("BB_CURRENT_MC", current); err != nil {
 		return nil, err
 	}
@@ -97,6 +99,7 @@ func (e *evaluator) defaults(pairs ...string) error {
 		if v, err := e.d.Value(pairs[i]); err != nil {
 			return err
 		} else if v == "" {
+			e.d.By(datastore.SiteCacheDir)
 			if err := e.d.SetVar(pairs[i], pairs[i+1]); err != nil {
 				return err
 			}
@@ -125,6 +128,7 @@ func (l *loader) globalClasses(e *evaluator) error {
 			return err
 		}
 	}
+	e.d.By(datastore.SiteConfIncluded)
 	return e.d.SetVar("BBINCLUDED", strings.Join(e.state.files, " "))
 }
 
@@ -159,6 +163,7 @@ func (l *loader) findLayersConf(e *evaluator) (string, error) {
 
 // layers reads bblayers.conf and the layer.conf of every layer it names.
 func (l *loader) layers(e *evaluator, layersConf string) error {
+	e.d.By(datastore.SiteTopDir)
 	if err := e.d.SetVar("TOPDIR", filepath.Dir(filepath.Dir(layersConf))); err != nil {
 		return err
 	}
@@ -179,12 +184,14 @@ func (l *loader) layers(e *evaluator, layersConf string) error {
 			return err
 		}
 	}
-	for _, name := range []string{"LAYERDIR_RE", "LAYERDIR"} {
+	for i, name := range []string{"LAYERDIR_RE", "LAYERDIR"} {
+		e.d.By([2]datastore.Site{datastore.SiteLayerDirREGone, datastore.SiteLayerDirGone}[i])
 		if err := e.d.DelVar(name); err != nil {
 			return err
 		}
 	}
 	for _, c := range slices.Sorted(maps.Keys(series.compat)) {
+		e.d.By(datastore.SiteCompat)
 		if err := e.d.SetVar("LAYERSERIES_COMPAT_"+c, sortedWords(series.compat[c])); err != nil {
 			return err
 		}
@@ -239,11 +246,12 @@ type series struct {
 
 // layer reads one layer.conf. LAYERDIR is replaced in all it set, because the next layer sets LAYERDIR anew.
 func (e *evaluator) layer(path string, s *series) error {
-	e.d.At(diag.Pos{}, "")
 	escaped := pythonEscape(path)
+	e.d.By(datastore.SiteLayerDir)
 	if err := e.d.SetVar("LAYERDIR", path); err != nil {
 		return err
 	}
+	e.d.By(datastore.SiteLayerDirRE)
 	if err := e.d.SetVar("LAYERDIR_RE", escaped); err != nil {
 		return err
 	}
@@ -255,7 +263,7 @@ func (e *evaluator) layer(path string, s *series) error {
 	if err := e.file(conf); err != nil {
 		return err
 	}
-	e.d.At(diag.Pos{}, "expandVarref")
+	e.d.At(diag.Pos{}, "")
 	if err := e.d.ReplaceReference("LAYERDIR", path); err != nil {
 		return err
 	}
@@ -323,6 +331,7 @@ func (e *evaluator) dynamicFiles() error {
 		}
 		name, invert := strings.CutPrefix(name, "!")
 		if slices.Contains(collections, name) != invert {
+			e.d.By(datastore.SiteDynamicFiles)
 			if err := e.d.AppendVar("BBFILES", " "+pattern); err != nil {
 				return err
 			}
@@ -355,5 +364,6 @@ func (e *evaluator) checkSeries(s *series, layersConf string) error {
 				WithHint("use a version of the layer that fits, or add the series to LAYERSERIES_COMPAT_%s in a later layer.conf", c)
 		}
 	}
+	e.d.By(datastore.SiteCoreNames)
 	return e.d.SetVar("LAYERSERIES_CORENAMES", sortedWords(s.core))
 }

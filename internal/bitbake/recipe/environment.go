@@ -47,13 +47,8 @@ func inheritEnvironment(d *datastore.Data, environ map[string]string) error {
 		if !slices.Contains(allowed, name) || !validEnvironmentName(name) {
 			continue
 		}
-		if err := d.SetVar(name, environ[name]); err != nil {
+		if err := d.InheritVar(name, environ[name], slices.Contains(exportedEnvironment, name)); err != nil {
 			return err
-		}
-		if slices.Contains(exportedEnvironment, name) {
-			if err := d.SetVarFlag(name, "export", "True"); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -77,12 +72,12 @@ func (w *World) Environment(mc string) (*datastore.Data, error) {
 		return nil, err
 	}
 	e := c.base.fork(c.base.ctx)
-	e.d.At(diag.Pos{}, "expandKeys")
+	e.d.By(datastore.SiteExpandKeys)
 	if _, err := e.d.ExpandKeys(); err != nil {
 		return nil, err
 	}
 	for _, a := range e.state.anonymous {
-		if err := e.exec(a.body, pyeval.Site{Pos: a.pos, Name: "anonymous python"}); err != nil {
+		if err := e.exec(a.body, pyeval.Site{Pos: a.pos, Name: a.name}); err != nil {
 			return nil, placed(a.pos, err)
 		}
 	}

@@ -71,6 +71,7 @@ type handler struct {
 
 // anonymous is a `python () {` block.
 type anonymous struct {
+	name string // what BitBake calls it
 	body string
 	pos  diag.Pos
 }
@@ -135,20 +136,31 @@ func (e *evaluator) fileAs(path, name string) error {
 	if err != nil {
 		return err
 	}
-	if old != path {
-		if err := e.setFile(path); err != nil {
+	conf := filepath.Ext(path) == ".conf"
+	if conf || old != path {
+		if err := e.setFile(path, conf, false); err != nil {
 			return err
 		}
 	}
 	err = e.statements(f)
-	if old != "" && old != path {
-		err = errors.Join(err, e.setFile(old))
+	if old != "" && (conf || old != path) {
+		err = errors.Join(err, e.setFile(old, conf, true))
 	}
 	return err
 }
 
-func (e *evaluator) setFile(path string) error {
-	e.d.At(diag.Pos{}, "")
+// setFile says which file is being read, by the reader of configuration files or that of recipes; back when another one ends.
+func (e *evaluator) setFile(path string, conf, back bool) error {
+	site := datastore.SiteFile
+	switch {
+	case conf && back:
+		site = datastore.SiteConfFileDone
+	case conf:
+		site = datastore.SiteConfFile
+	case back:
+		site = datastore.SiteFileDone
+	}
+	e.d.By(site)
 	return e.d.SetVar("FILE", path)
 }
 
@@ -220,6 +232,7 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 	case *syntax.DelTask:
 		return e.delTask(pos, s)
 	case *syntax.AddHandler:
+		e.d.By(datastore.SiteHandler)
 		for _, name := range s.Names {
 			e.state.handlers = append(e.state.handlers, handler{name, pos})
 			if err := e.d.SetObject(name, "handler", "1"); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
@@ -30,7 +31,7 @@ func (base *evaluator) recipe(ctx context.Context, mc, file, layer string, appen
 		}
 	}
 	// The recipe's own FILE stays, so it is set here and file finds it in place.
-	if err := e.setFile(file); err != nil {
+	if err := e.setFile(file, false, false); err != nil {
 		return nil, err
 	}
 	if err := e.file(file); err != nil {
@@ -79,7 +80,7 @@ func (e *evaluator) variants(ctx context.Context, main *variant, extend string) 
 	if err != nil {
 		return nil, err
 	}
-	e.d.At(diag.Pos{}, "")
+	e.d.By(datastore.SiteClassExtend)
 	if err := e.d.SetVar("BBCLASSEXTEND", extend); err != nil {
 		return nil, err
 	}
@@ -94,8 +95,12 @@ func (e *evaluator) variants(ctx context.Context, main *variant, extend string) 
 		v := &variant{name: word, evaluator: e.fork(ctx)}
 		parts := strings.SplitN(word, ":", 3)
 		if len(parts) > 1 {
-			err = errors.Join(v.d.SetVar("BBEXTENDCURR", parts[0]), v.d.SetVar("BBEXTENDVARIANT", parts[1]))
+			v.d.By(datastore.SiteExtendCurr)
+			err = v.d.SetVar("BBEXTENDCURR", parts[0])
+			v.d.By(datastore.SiteExtendVariant)
+			err = errors.Join(err, v.d.SetVar("BBEXTENDVARIANT", parts[1]))
 		} else {
+			v.d.By(datastore.SiteExtendPN)
 			err = v.d.SetVar("PN", pn+"-"+word)
 		}
 		if err != nil {
@@ -133,7 +138,7 @@ func (v *variant) conclude(file string) error {
 	if err := v.fire(recipePreFinalise, "fn", file); err != nil {
 		return err
 	}
-	v.d.At(diag.Pos{}, "expandKeys")
+	v.d.By(datastore.SiteExpandKeys)
 	notes, err := v.d.ExpandKeys()
 	if err != nil {
 		return placed(diag.Pos{File: file}, err)
@@ -145,7 +150,7 @@ func (v *variant) conclude(file string) error {
 		return err
 	}
 	for _, a := range v.state.anonymous {
-		if err := v.exec(a.body, pyeval.Site{Pos: a.pos, Name: "anonymous python"}); err != nil {
+		if err := v.exec(a.body, pyeval.Site{Pos: a.pos, Name: a.name}); err != nil {
 			return placed(a.pos, err)
 		}
 	}
@@ -156,6 +161,7 @@ func (v *variant) conclude(file string) error {
 	if err := v.virtualProviders(file); err != nil {
 		return err
 	}
+	v.d.By(datastore.SiteIncluded)
 	if err := v.d.SetVar("BBINCLUDED", strings.Join(v.state.files, " ")); err != nil {
 		return err
 	}
@@ -204,6 +210,7 @@ func (v *variant) virtualProviders(file string) error {
 			depends[i] = p
 		}
 	}
+	v.d.By(datastore.SiteDepends)
 	if err := v.d.SetVar("DEPENDS", strings.Join(depends, " ")); err != nil {
 		return err
 	}
@@ -218,6 +225,7 @@ func (v *variant) virtualProviders(file string) error {
 				entries[i] = chosen[name] + ":" + t
 			}
 		}
+		v.d.By(datastore.SiteTaskDepends)
 		if err := v.d.SetVarFlag(task, "depends", strings.Join(entries, " ")); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package recipe
 import (
 	"strings"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/syntax"
 	"n3x/internal/diag"
 )
@@ -84,10 +85,12 @@ func (e *evaluator) fragment(pos diag.Pos, s *syntax.AddFragments, fragment stri
 		for _, v := range flagged {
 			value, err := e.d.Value(v)
 			if err == nil {
+				e.d.By(datastore.SiteFragmentFlag)
 				err = e.d.SetVarFlag(v, fragment, value)
 			}
 			if err == nil {
-				err = e.d.DelVar(v)
+				e.d.By(datastore.SiteFragmentVar)
+				err = e.d.SetNone(v)
 			}
 			if err != nil {
 				return placed(pos, err)

@@ -3,6 +3,7 @@ package recipe
 import (
 	"strings"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/diag"
 )
 
@@ -67,7 +68,7 @@ func (w *World) Preferred(mc, pn string) (*Recipe, error) {
 // prioritized makes the patterns of BBFILES known in the order in which they were looked at.
 func (c *config) prioritized(patterns []string) error {
 	d := c.base.d
-	d.At(diag.Pos{}, "collect_bbfiles")
+	d.By(datastore.SitePrioritized)
 	if err := d.SetVar("BBFILES_PRIORITIZED", strings.Join(patterns, " ")); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 // Eval implements [datastore.Evaluator] for the evaluator's store and copies of it.
 func (e *evaluator) Eval(expr string, d *datastore.Data, pos diag.Pos) (string, error) {
-	s, err := e.interp.Eval(e.ctx, expr, e.site(pyeval.Site{Vars: d, Pos: pos}))
+	s, err := e.interp.Eval(e.ctx, expr, e.site(pyeval.Site{Vars: d, Pos: pos, Name: d.Evaluating()}))
 	var bad *pyeval.SyntaxError
 	if errors.As(err, &bad) && strings.Contains(bad.Text, "unterminated string literal") {
 		return "", datastore.ErrUnterminated

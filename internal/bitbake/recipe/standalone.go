@@ -21,6 +21,7 @@ func File(ctx context.Context, opts Options, path string) ([]*Recipe, error) {
 	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New()}
 	e.state = state{classType: "recipe", known: map[string]bool{}}
 	e.d.SetEvaluator(e)
+	e.d.SetOld(e.before.weakFlagsAssign)
 	e.d.At(diag.Pos{}, "")
 	for _, v := range [][2]string{{"__bbclasstype", "recipe"}, {"BBPATH", l.topDir}, {"TOPDIR", l.topDir}} {
 		if err := e.d.SetVar(v[0], v[1]); err != nil {

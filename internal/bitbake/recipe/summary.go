@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/diag"
 )
 
@@ -160,7 +161,8 @@ func (v *variant) tasks(r *Recipe) error {
 		if err != nil {
 			return err
 		}
-		if err := v.d.SetVarFlag(name, "task", "1"); err != nil {
+		v.d.By(datastore.SiteTask)
+		if err := v.d.SetObject(name, "task", "1"); err != nil {
 			return err
 		}
 		if r.Task(name) != nil {
