@@ -29,7 +29,7 @@ var floors = map[string]int{
 var edges = []string{
 	"debian/deb -> debian", "debian/solve -> debian",
 	"disk -> disk/gpt", "disk -> disk/wks", "disk -> disk/fat",
-	"bitbake/datastore -> bitbake/pyeval", "bitbake/recipe -> bitbake/pyeval", "bitbake/recipe -> bitbake/datastore",
+	"bitbake/syntax -> bitbake/pyeval/regex", "bitbake/datastore -> bitbake/pyeval", "bitbake/recipe -> bitbake/pyeval", "bitbake/recipe -> bitbake/datastore",
 	"taskgraph -> bitbake/recipe", "taskgraph -> bitbake/datastore",
 	"host -> sandbox", "fetch -> sandbox", "rootfs -> sandbox", "tools -> sandbox", "tools -> debian/apt", "vm/qemu -> sandbox",
 	"isar/packages -> isar", "isar/images -> isar", "metadata -> isar",
