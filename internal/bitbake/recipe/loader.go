@@ -26,7 +26,6 @@ func newLoader(opts Options) (*loader, error) {
 	if s.before, err = parseRelease(opts.BitBake); err != nil {
 		return nil, err
 	}
-	s.tree.dialect = s.before.dialect()
 	py := opts.Python
 	py.Files, py.Cwd, py.Environ = pythonFiles{s.tree}, top, cleanEnvironment(opts.Environ)
 	log := py.Log
