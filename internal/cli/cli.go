@@ -91,10 +91,14 @@ func withSignals(parent context.Context) (context.Context, func()) {
 func (a *app) dispatch(args []string) error {
 	called := strings.TrimSuffix(filepath.Base(args[0]), ".test")
 	var root *cobra.Command
-	if stands := a.originals()[called]; stands != nil {
+	switch called {
+	case "kas-build":
 		a.name = called
-		root = stands()
-	} else {
+		root = a.kasBuild()
+	case "bitbake":
+		a.name = called
+		root = a.bitbake()
+	default:
 		root = a.root()
 	}
 	root.SetArgs(args[1:])
@@ -113,13 +117,6 @@ func (a *app) dispatch(args []string) error {
 	return err
 }
 
-// originals are the verbs that are programs of their own elsewhere, by these programs' names.
-func (a *app) originals() map[string]func() *cobra.Command {
-	return map[string]func() *cobra.Command{
-		"kas-build": a.kasBuild, "bitbake": a.bitbake, "bitbake-getvar": a.bitbakeGetvar, "bitbake-query": a.bitbakeQuery,
-	}
-}
-
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "n3x",
@@ -130,7 +127,7 @@ func (a *app) root() *cobra.Command {
 	}
 	kasBuild := a.kasBuild()
 	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
-	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.tools())
+	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake())
 	return root
 }
 
@@ -152,8 +149,8 @@ func (a *app) finish(err error) int {
 	err = a.usage(err)
 	a.render(err)
 	status := diag.Status(err)
-	if strings.HasPrefix(a.name, "bitbake") {
-		return 1 // the originals know one failure only
+	if a.name == "bitbake" {
+		return 1 // the original knows one failure only
 	}
 	return status
 }

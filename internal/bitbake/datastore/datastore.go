@@ -39,7 +39,7 @@ type Data struct {
 	eval    Evaluator
 	origin  origin
 	filters map[string]string // Python expressions that expanded values pass through, by variable; replaced, not written to
-	old     bool              // the history shows the places of BitBake 2.8
+	old     bool              // see SetOld
 	renamed map[string]string // renamed or dropped variables: new name, or a sentence
 
 	ready     *sync.Map          // statement -> *variable it makes when there is none of that name; shared by all copies
@@ -136,7 +136,8 @@ func (d *Data) At(pos diag.Pos, function string) { d.origin = origin{pos: pos, f
 // Evaluating is the name of the variable, or "variable[flag]", whose inline Python is being evaluated.
 func (d *Data) Evaluating() string { return d.evaluating }
 
-// SetOld makes the history show places in the code of BitBake 2.8, for d and for copies made from now on.
+// SetOld makes d, and copies made from now on, do what BitBake 2.8 did: the history shows places in its code, [Data.AddTask] puts do_
+// before the task's own name only, and [Data.RenameVar] also deletes a variable that has nothing to rename.
 func (d *Data) SetOld(old bool) { d.old = old }
 
 // Pos is the place last given to [Data.At].

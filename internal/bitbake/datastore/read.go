@@ -10,6 +10,7 @@ import (
 // content is a variable's value after overrides, appends, prepends and removes.
 type content struct {
 	text
+	from    string   // the override's variable that the text came from, "" when there is none
 	removes []string // the :remove values that hit, unexpanded; only looked for when expanding
 }
 
@@ -58,6 +59,9 @@ func (d *Data) read(name string, m mode) (content, error) {
 		}
 	}
 	c, v, err := d.unexpanded(name, m)
+	if err == nil && !m.expand && c.from != "" {
+		_, err = d.read(c.from, mode{expand: true}) // BitBake expands what comes from an override in any case, and so may fail
+	}
 	if err != nil || !m.expand || !c.ok {
 		return c, err
 	}
@@ -125,6 +129,7 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 			if c, err = d.fromOverride(match); err != nil {
 				return c, nil, err
 			}
+			c.from = match
 		}
 	}
 	if !c.ok {

@@ -39,6 +39,13 @@ func (d *Data) setTaskDeps(task string, deps []string, at Site) error {
 	return d.setFlagsAt(task, []flagAt{{depsFlag, literal(ListLiteral(deps)), at}})
 }
 
+func (d *Data) otherTask(name string) string {
+	if d.old {
+		return name
+	}
+	return taskName(name)
+}
+
 // AddTask makes name a task that runs before and after the tasks listed; do_ may be left out.
 func (d *Data) AddTask(name string, before, after []string) error {
 	name = taskName(name)
@@ -52,7 +59,7 @@ func (d *Data) AddTask(name string, before, after []string) error {
 	}
 	deps := d.TaskDeps(name)
 	for _, dep := range after {
-		if dep = taskName(dep); !slices.Contains(deps, dep) {
+		if dep = d.otherTask(dep); !slices.Contains(deps, dep) {
 			deps = append(deps, dep)
 		}
 	}
@@ -60,7 +67,7 @@ func (d *Data) AddTask(name string, before, after []string) error {
 		return err
 	}
 	for _, later := range before {
-		later = taskName(later)
+		later = d.otherTask(later)
 		if deps := d.TaskDeps(later); !slices.Contains(deps, name) {
 			if err := d.setTaskDeps(later, append([]string{name}, deps...), siteAddBefore); err != nil {
 				return err

@@ -321,10 +321,23 @@ func (d *Data) setFlag(name, flagName string, value text, e Event) error {
 	}
 	v := d.own(name)
 	d.touch(name)
-	v.ownFlag(flagName, false).value = value
+	switch flagName {
+	case contentFlag:
+		v.value = value
+	case defaultFlag:
+		v.weak = value
+	default:
+		v.ownFlag(flagName, false).value = value
+	}
 	d.record(v, e)
 	return nil
 }
+
+// The names under which BitBake keeps a variable's value and its ??= default among the flags.
+const (
+	contentFlag = "_content"
+	defaultFlag = "_defaultval"
+)
 
 func (v *variable) ownFlag(name string, weak bool) *flagEntry {
 	if f := v.entry(name, weak); f != nil {

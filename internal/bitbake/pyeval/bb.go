@@ -375,7 +375,8 @@ func (c *eventClass) matches(v starlark.Value) (bool, error) {
 	return string(name) == c.name, nil
 }
 
-// event makes `e` of what the embedding program says: "name" is its class, the rest are attributes.
+// event makes `e` of what the embedding program says: "name" is its class, the rest are attributes; "tasklist" and "inherits" are
+// lists, one item a line.
 func (r *run) event(fields map[string]string) starlark.Value {
 	e := &namespace{kind: "event", attrs: map[string]starlark.Value{"data": r.d}}
 	for k, v := range fields {
@@ -383,6 +384,15 @@ func (r *run) event(fields map[string]string) starlark.Value {
 			k = "__name"
 		}
 		e.attrs[k] = text(v)
+		if k == "tasklist" || k == "inherits" {
+			items := []starlark.Value{}
+			for item := range strings.SplitSeq(v, "\n") {
+				if item != "" || k == "inherits" {
+					items = append(items, text(item))
+				}
+			}
+			e.attrs[k] = starlark.NewList(items)
+		}
 	}
 	return e
 }
@@ -391,8 +401,10 @@ func bbEventName(_ *run, a args) (starlark.Value, error) {
 	if err := a.exactly(1); err != nil {
 		return nil, err
 	}
-	if e, ok := a.pos[0].(*namespace); ok && e.kind == "event" && e.attrs["__name"] != nil {
-		return e.attrs["__name"], nil
+	if e, ok := a.pos[0].(*namespace); ok && e.kind == "event" {
+		if name, ok := e.attrs["__name"].(starlark.String); ok {
+			return starlark.String(name[strings.LastIndexByte(string(name), '.')+1:]), nil
+		}
 	}
 	return nil, unsupported("bb.event.getName() of this")
 }

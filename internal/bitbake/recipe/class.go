@@ -22,7 +22,7 @@ func (e *evaluator) inherit(classes string, pos diag.Pos, deferred bool) error {
 		if err != nil {
 			return err
 		}
-		if !deferred && slices.Contains(later, name) {
+		if !deferred && !e.before.noDeferList && slices.Contains(later, name) {
 			e.state.deferred = append(e.state.deferred, deferredInherit{name, pos})
 			continue
 		}
@@ -33,15 +33,20 @@ func (e *evaluator) inherit(classes string, pos diag.Pos, deferred bool) error {
 		if slices.Contains(e.state.inherited, path) {
 			continue
 		}
-		e.state.inherited = append(e.state.inherited, path)
-		if err := e.d.SetObject("__inherit_cache", "", datastore.ListLiteral(e.state.inherited)); err != nil {
-			return err
-		}
 		if err := e.file(path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inheriting notes that a class is being read, by inherit or by require.
+func (e *evaluator) inheriting(path string) error {
+	if slices.Contains(e.state.inherited, path) {
+		return nil
+	}
+	e.state.inherited = append(e.state.inherited, path)
+	return e.d.SetObject("__inherit_cache", "", datastore.ListLiteral(e.state.inherited))
 }
 
 // findClass looks in classes-global or classes-recipe, whichever is due, then in classes, along BBPATH.
@@ -104,8 +109,8 @@ func (e *evaluator) exportFunctions(pos diag.Pos, s *syntax.ExportFunctions) err
 	for _, name := range s.Names {
 		err := e.d.ExportFunction(name, s.Class)
 		if errors.Is(err, datastore.ErrDashedClass) {
-			return diag.Userf(pos, "class %s exports the shell function %s, but a shell function's name cannot hold a dash", s.Class, name).
-				WithHint("rename the class, or do without EXPORT_FUNCTIONS")
+			return diag.Userf(pos, "class %s exports the shell function %s by EXPORT_FUNCTIONS, but %s_%s cannot be a function's name in the shell", s.Class, name, s.Class, name).
+				WithHint("rename the class so that it holds no dash, or do without EXPORT_FUNCTIONS")
 		}
 		if err != nil {
 			return placed(pos, err)

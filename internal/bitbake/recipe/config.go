@@ -177,6 +177,7 @@ func (l *loader) layers(e *evaluator, layersConf string) error {
 	if err != nil {
 		return err
 	}
+	l.layerDirs = paths
 	e.d = e.d.Copy()
 	series := &series{compat: map[string][]string{}}
 	for _, path := range paths {

@@ -130,6 +130,9 @@ func (e *evaluator) fileAs(path, name string) error {
 	defer func() { e.stack = e.stack[:len(e.stack)-1] }()
 	defer e.enter(name)()
 	if filepath.Ext(path) == ".bbclass" {
+		if err := e.inheriting(path); err != nil {
+			return err
+		}
 		return e.statements(f)
 	}
 	old, _, err := e.d.Var("FILE", false)
@@ -351,10 +354,11 @@ func (e *evaluator) include(pos diag.Pos, s *syntax.Include) error {
 		dirs = strings.Split(path, ":")
 	}
 	for _, dir := range dirs {
-		for _, name := range strings.FieldsFunc(text, isSpace) {
-			if s.All {
-				name = joinPath(dir, name)
-			}
+		names := text
+		if s.All {
+			names = joinPath(dir, text) // only the first of several names gets the folder, as in BitBake
+		}
+		for _, name := range strings.FieldsFunc(names, isSpace) {
 			if err := e.includeOne(pos, name, path, s.Require); err != nil {
 				return err
 			}

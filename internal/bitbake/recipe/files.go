@@ -15,9 +15,10 @@ import (
 // the tree's life, so that one load works on one state. It may be used by several goroutines.
 type tree struct {
 	overlays []Overlay // longest path first
-	stats    sync.Map  // path -> statResult
-	dirs     sync.Map  // path -> []fs.DirEntry
-	parsed   sync.Map  // path -> *parsedFile
+	dialect  syntax.Dialect
+	stats    sync.Map // path -> statResult
+	dirs     sync.Map // path -> []fs.DirEntry
+	parsed   sync.Map // path -> *parsedFile
 }
 
 type statResult struct {
@@ -115,7 +116,7 @@ func (t *tree) parse(path string) (*syntax.File, error) {
 	one.once.Do(func() {
 		var data []byte
 		if data, one.err = t.read(path); one.err == nil {
-			one.file, one.err = syntax.Parse(path, data)
+			one.file, one.err = t.dialect.Parse(path, data)
 		}
 	})
 	return one.file, one.err

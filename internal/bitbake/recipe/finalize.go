@@ -128,7 +128,7 @@ func (v *variant) conclude(file string) error {
 	for _, w := range v.state.deferred {
 		waiting = append(waiting, w.classes)
 	}
-	if err := v.fire(preDeferredInherits, "fn", file, "inherits", strings.Join(waiting, " ")); err != nil {
+	if err := v.fire(preDeferredInherits, "fn", file, "inherits", strings.Join(waiting, "\n")); err != nil {
 		return err
 	}
 	if err := v.deferredClasses(); err != nil {
@@ -154,7 +154,7 @@ func (v *variant) conclude(file string) error {
 			return placed(a.pos, err)
 		}
 	}
-	if err := v.fire(recipeTaskPreProcess, "fn", file, "tasklist", strings.Join(v.d.Tasks(), " ")); err != nil {
+	if err := v.fire(recipeTaskPreProcess, "fn", file, "tasklist", strings.Join(v.d.Tasks(), "\n")); err != nil {
 		return err
 	}
 	v.d.At(diag.Pos{}, "")

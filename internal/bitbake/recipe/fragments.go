@@ -19,6 +19,11 @@ func (e *evaluator) addFragments(pos diag.Pos, s *syntax.AddFragments) error {
 	if err != nil {
 		return placed(pos, err)
 	}
+	for _, name := range []string{s.Flagged, s.Builtin} {
+		if _, ok, err := e.d.Var(name, true); err == nil && !ok {
+			return diag.Userf(pos, "addfragments needs the variable %s, which is not set", name).WithHint(`write %s ?= "" above it`, name)
+		}
+	}
 	flagged, err := e.d.Words(s.Flagged)
 	if err != nil {
 		return placed(pos, err)

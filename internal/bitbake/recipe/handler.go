@@ -20,7 +20,7 @@ const (
 
 // fire runs the registered handlers of an event on the evaluator's store, in the order of addhandler, each once.
 //
-// more are attributes of the event beside its name, as pairs; a list is joined by blanks.
+// more are attributes of the event beside its name, as pairs; the items of a list stand on lines of their own.
 func (e *evaluator) fire(event string, more ...string) error {
 	attributes := map[string]string{"name": event}
 	for i := 0; i < len(more); i += 2 {

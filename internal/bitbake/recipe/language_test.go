@@ -3,8 +3,11 @@ package recipe
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"n3x/internal/bitbake/datastore"
+	"n3x/internal/diag"
 )
 
 // answer is what testdata/record.py writes for one store of one case.
@@ -36,6 +40,54 @@ type recorded struct {
 	Cases   map[string]map[string]json.RawMessage `json:"cases"`
 }
 
+// readArchive gives the files of each case; what ends in .bytes is decoded as testdata/record.py says.
+func readArchive(t *testing.T, path string) map[string]map[string][]byte {
+	t.Helper()
+	a, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byCase := map[string]map[string][]byte{}
+	for _, f := range a.Files {
+		name, rest, _ := strings.Cut(f.Name, "/")
+		if byCase[name] == nil {
+			byCase[name] = map[string][]byte{}
+		}
+		if plain, ok := strings.CutSuffix(rest, ".bytes"); ok {
+			text := strings.ReplaceAll(strings.ReplaceAll(string(f.Data), "\n", ""), `"`, `\"`)
+			if text, err = strconv.Unquote(`"` + text + `"`); err != nil {
+				t.Fatalf("%s: %v", f.Name, err)
+			}
+			rest, f.Data = plain, []byte(text)
+		}
+		byCase[name][rest] = f.Data
+	}
+	return byCase
+}
+
+// writeCase unpacks a case of an archive and returns its folder and main file: the recipe beside t.conf, or t.conf.
+func writeCase(t *testing.T, files map[string][]byte) (root, main string) {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	main = filepath.Join(root, "t.conf")
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(files))) {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, files[name], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(name, "/") && strings.HasSuffix(name, ".bb") {
+			main = path
+		}
+	}
+	return root, main
+}
+
 func readRecorded(t *testing.T, path string) recorded {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -49,68 +101,56 @@ func readRecorded(t *testing.T, path string) recorded {
 	return r
 }
 
-// writeCase unpacks a case of an archive and returns its folder and main file.
-func writeCase(t *testing.T, files map[string][]byte) (root, main string) {
-	t.Helper()
-	root, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	main = filepath.Join(root, "t.conf")
-	for name, data := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if name == "t.bb" {
-			main = path
-		}
-	}
-	return root, main
-}
-
-// TestLanguage holds the evaluation of each testdata archive against what BitBake answered.
+// TestLanguage holds the evaluation of each testdata archive against what BitBake answered: 2.19, and 2.8 by the same answers
+// but for the cases in NAME-2.8.json.
 func TestLanguage(t *testing.T) {
 	cases, values := 0, 0
-	for _, path := range []string{"testdata/language.txtar", "testdata/random.txtar", "testdata/python.txtar"} {
-		a, err := txtar.ParseFile(path)
-		if err != nil {
-			t.Fatal(err)
+	for _, name := range []string{"language", "corners", "random", "python"} {
+		archive := readArchive(t, "testdata/"+name+".txtar")
+		newest := readRecorded(t, "testdata/"+name+".json")
+		older := readRecorded(t, "testdata/"+name+"-2.8.json")
+		if name != "random" {
+			cases += len(archive)
 		}
-		byCase := map[string]map[string][]byte{}
-		for _, f := range a.Files {
-			name, rest, _ := strings.Cut(f.Name, "/")
-			if byCase[name] == nil {
-				byCase[name] = map[string][]byte{}
-			}
-			byCase[name][rest] = f.Data
-		}
-		want := readRecorded(t, strings.TrimSuffix(path, ".txtar")+".json")
-		for name, files := range byCase {
-			cases++
-			t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar")+"/"+name, func(t *testing.T) {
-				values += checkCase(t, files, want.Cases[name])
+		for one, files := range archive {
+			t.Run(name+"/"+one, func(t *testing.T) {
+				values += checkCase(t, "", files, newest.Cases[one])
+			})
+			t.Run(name+"-2.8/"+one, func(t *testing.T) {
+				want, differs := older.Cases[one]
+				if !differs {
+					want = newest.Cases[one]
+				}
+				values += checkCase(t, "2.8.0", files, want)
 			})
 		}
 	}
-	if cases < 500 || values < 3500 {
-		t.Errorf("only %d cases with %d values", cases, values)
+	if cases < minCases || values < minValues {
+		t.Errorf("only %d cases by hand with %d values; want %d and %d", cases, values, minCases, minValues)
 	}
 }
 
-func checkCase(t *testing.T, files map[string][]byte, want map[string]json.RawMessage) int {
+// The corpus must not shrink below these.
+const (
+	minCases  = 200
+	minValues = 7000
+)
+
+func checkCase(t *testing.T, bitbake string, files map[string][]byte, want map[string]json.RawMessage) int {
 	if want == nil {
 		t.Fatal("no recorded answer")
 	}
 	root, main := writeCase(t, files)
-	recipes, err := File(context.Background(), Options{TopDir: root}, main)
+	recipes, err := File(context.Background(), Options{TopDir: root, BitBake: bitbake}, main)
 	if _, refused := want["error"]; refused {
-		if err == nil {
-			t.Fatalf("BitBake refuses this (%s), but it was accepted", want["error"])
+		for _, r := range recipes {
+			for _, name := range r.Data.Keys() {
+				if err == nil { // BitBake lists no variables when OVERRIDES cannot be read
+					_, _, err = r.Data.Var(name, true)
+				}
+			}
 		}
+		checkRefusal(t, root, want, err)
 		return 1
 	}
 	if err != nil {
@@ -139,6 +179,31 @@ func checkCase(t *testing.T, files map[string][]byte, want map[string]json.RawMe
 		}
 	}
 	return n
+}
+
+// checkRefusal holds an error against BitBake's: the place that it names, and the words of the case in its message.
+func checkRefusal(t *testing.T, root string, want map[string]json.RawMessage, err error) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("BitBake refuses this (%s), but it was accepted", want["error"])
+	}
+	var at string
+	var words []string
+	for name, into := range map[string]any{"at": &at, "words": &words} {
+		if raw, ok := want[name]; ok {
+			if err := json.Unmarshal(raw, into); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var b strings.Builder
+	diag.Render(&b, "n3x", err)
+	text := strings.ReplaceAll(b.String(), root, "@ROOT@")
+	for _, w := range append(words, at) {
+		if !strings.Contains(text, w) {
+			t.Errorf("%q of BitBake's message is not in:\n%s", w, text)
+		}
+	}
 }
 
 // normal drops what need not agree.

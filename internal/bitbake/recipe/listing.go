@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"strings"
 
 	"n3x/internal/bitbake/datastore"
@@ -34,36 +35,19 @@ func (w *World) AppendsFor(mc, recipe string) []string {
 	return (&found{appends: c.appends}).appendsFor(recipe)
 }
 
+// RuntimeCandidates are the recipes that supply a package, also those that would not be chosen.
+func (w *World) RuntimeCandidates(mc, pkg string) []*Recipe {
+	if c := w.configs[mc]; c != nil {
+		return c.runtimeCandidates(pkg)
+	}
+	return nil
+}
+
+// LayerDirs are the folders of BBLAYERS, in order, as they are used.
+func (w *World) LayerDirs() []string { return slices.Clone(w.loader.layerDirs) }
+
 // Matches says whether a path begins with what the layer's BBFILE_PATTERN describes.
 func (l *Layer) Matches(path string) bool { return l.re != nil && l.re.MatchString(path) }
-
-// Preferred is the recipe that a multiconfig uses among those whose PN is pn, whatever else provides that name: of the
-// version that the configuration prefers, else the latest of the highest layer. It is nil when there is no such recipe.
-func (w *World) Preferred(mc, pn string) (*Recipe, error) {
-	c, err := w.config(mc)
-	if err != nil {
-		return nil, err
-	}
-	var named []*Recipe
-	for _, r := range c.index.build[pn] {
-		if r.PN == pn {
-			named = append(named, r)
-		}
-	}
-	if len(named) == 0 {
-		return nil, nil
-	}
-	prefer, err := c.preferences()
-	if err != nil {
-		return nil, err
-	}
-	sets := byPriority(named)
-	r, err := w.preferredVersion(c, prefer.data, pn, sets)
-	if err != nil || r != nil {
-		return r, err
-	}
-	return latestOf(sets[0]), nil
-}
 
 // prioritized makes the patterns of BBFILES known in the order in which they were looked at.
 func (c *config) prioritized(patterns []string) error {

@@ -14,7 +14,8 @@ import (
 // loader is one run of Load.
 type loader struct {
 	*shared
-	opts Options
+	opts      Options
+	layerDirs []string // of BBLAYERS
 }
 
 func newLoader(opts Options) (*loader, error) {
@@ -26,6 +27,7 @@ func newLoader(opts Options) (*loader, error) {
 	if s.before, err = parseRelease(opts.BitBake); err != nil {
 		return nil, err
 	}
+	s.tree.dialect = s.before.dialect()
 	py := opts.Python
 	py.Files, py.Cwd, py.Environ = pythonFiles{s.tree}, top, cleanEnvironment(opts.Environ)
 	log := py.Log

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"n3x/internal/bitbake/syntax"
 	"n3x/internal/diag"
 )
 
@@ -12,6 +13,7 @@ type release struct {
 	weakFlagsAssign bool // ??= on a flag assigned at once (until 2.8)
 	eagerVariants   bool // deferred classes, and those of BBCLASSEXTEND, were inherited before finalisation (until 2.8)
 	namedDefault    bool // the default multiconfig was called "default" in BB_CURRENT_MC (until 2.8)
+	noDeferList     bool // BB_DEFER_BBCLASSES was unknown (until 2.8)
 	plainDepends    bool // BB_RECIPE_VIRTUAL_PROVIDERS was unknown, and so DEPENDS kept as written (until 2.16)
 }
 
@@ -34,6 +36,14 @@ func parseVersion(version string) (n [2]int, err error) {
 	return n, nil
 }
 
+// dialect is what the files are read by.
+func (r release) dialect() syntax.Dialect {
+	if r.weakFlagsAssign {
+		return syntax.Until28
+	}
+	return syntax.Newest
+}
+
 // parseRelease reads a version such as "2.8.0".
 func parseRelease(version string) (release, error) {
 	if version == "" {
@@ -48,6 +58,7 @@ func parseRelease(version string) (release, error) {
 		weakFlagsAssign: before(2, 9),
 		eagerVariants:   before(2, 9),
 		namedDefault:    before(2, 9),
+		noDeferList:     before(2, 9),
 		plainDepends:    before(2, 16),
 	}, nil
 }

@@ -11,10 +11,11 @@ import (
 
 // parser walks the lines of one file; conf and recipe files share its statement recognisers.
 type parser struct {
-	file  *File
-	lines []string
-	conf  bool
-	class string // name of the class being read, for EXPORT_FUNCTIONS
+	file    *File
+	lines   []string
+	conf    bool
+	class   string // name of the class being read, for EXPORT_FUNCTIONS
+	dialect Dialect
 }
 
 // splitLines decodes a file the way Python's text mode does: UTF-8 only, and CR LF and CR both end a line.
@@ -95,7 +96,7 @@ func (p *parser) parseConf() error {
 		case s[0] == '#':
 			continue
 		}
-		if err := p.confStatement(min(i, len(p.lines))+1, s); err != nil {
+		if err := p.confStatement(i+1, s); err != nil {
 			return err
 		}
 	}
@@ -216,8 +217,8 @@ func (p *parser) finishRecipe(in *body, residue []string) error {
 		p.closeDef(in, end)
 	}
 	if len(residue) > 0 {
-		return diag.Userf(p.pos(end-len(residue)), "the file ends in the middle of a multi-line expression").
-			WithNote("%s", p.source(end-len(residue))).
+		return diag.Userf(p.pos(end), "the file ends in the middle of a multi-line expression").
+			WithNote("it starts at %s: %s", p.pos(end-len(residue)), p.source(end-len(residue))).
 			WithHint("remove the backslash at the end of the last line, or add what is missing")
 	}
 	if f := in.function; f != nil {
@@ -225,8 +226,8 @@ func (p *parser) finishRecipe(in *body, residue []string) error {
 		if name == "" {
 			name = "anonymous python"
 		}
-		return diag.Userf(p.pos(f.FirstLine), "function %s is never closed", name).
-			WithNote("%s", p.source(f.FirstLine)).
+		return diag.Userf(p.pos(end), "the file ends before function %s is closed", name).
+			WithNote("it starts at %s: %s", p.pos(f.FirstLine), p.source(f.FirstLine)).
 			WithHint("a function ends at a line that holds only } in the first column")
 	}
 	return nil

@@ -94,12 +94,19 @@ func (p *parser) recipeStatement(n int, s string) error {
 		return nil
 	}
 	if rest, ok := keyword(s, "addtask"); ok {
-		if rest = beforeComment(rest); rest != "" {
+		if p.dialect == Until28 {
+			if done, err := p.addOneTask(n, s); done || err != nil {
+				return err
+			}
+		} else if rest = beforeComment(rest); rest != "" {
 			return p.addTask(n, s, rest)
 		}
 	}
 	if rest, ok := keyword(s, "deltask"); ok {
-		if rest = beforeComment(rest); rest != "" {
+		if p.dialect != Until28 {
+			rest = beforeComment(rest)
+		}
+		if rest != "" {
 			p.add(&DelTask{line: line(n), Tasks: rest})
 			return nil
 		}
@@ -127,13 +134,8 @@ func beforeComment(s string) string {
 // addTask splits an addtask statement. BitBake cuts the text at " before " and " after " rather than reading words, so that
 // names may hold ${} with blanks in them; several clauses of one kind are run together as it does.
 func (p *parser) addTask(n int, s, rest string) error {
-	for _, w := range fields(s) {
-		for _, kw := range []string{":append_", ":prepend_", ":remove_"} {
-			if strings.Contains(w, kw) {
-				return diag.Userf(p.pos(n), "task name %q contains the keyword %s", w, strings.TrimSuffix(kw, "_")).
-					WithHint("rename the task so that it does not hold :append, :prepend or :remove")
-			}
-		}
+	if err := p.taskKeyword(n, s); err != nil {
+		return err
 	}
 	clause := func(outer, inner string) string {
 		var text strings.Builder
@@ -145,6 +147,19 @@ func (p *parser) addTask(n int, s, rest string) error {
 	tasks, _, _ := strings.Cut(rest, " before ")
 	tasks, _, _ = strings.Cut(tasks, " after ")
 	p.add(&AddTask{line: line(n), Tasks: tasks, After: clause(" before ", " after "), Before: clause(" after ", " before ")})
+	return nil
+}
+
+// taskKeyword refuses a task whose name looks like an operation.
+func (p *parser) taskKeyword(n int, s string) error {
+	for _, w := range fields(s) {
+		for _, kw := range []string{":append_", ":prepend_", ":remove_"} {
+			if strings.Contains(w, kw) {
+				return diag.Userf(p.pos(n), "task name %q contains the keyword %s", w, strings.TrimSuffix(kw, "_")).
+					WithHint("rename the task so that it does not hold :append, :prepend or :remove")
+			}
+		}
+	}
 	return nil
 }
 
@@ -174,8 +189,10 @@ func (p *parser) confStatement(n int, s string) error {
 		p.add(&Include{line: line(n), Files: rest, Require: true})
 		return nil
 	case "include_all":
-		p.add(&Include{line: line(n), Files: rest, All: true})
-		return nil
+		if p.dialect != Until28 {
+			p.add(&Include{line: line(n), Files: rest, All: true})
+			return nil
+		}
 	case "export":
 		if variableName(rest, false) {
 			p.add(&Export{line: line(n), Name: rest})
@@ -192,7 +209,7 @@ func (p *parser) confStatement(n int, s string) error {
 			return nil
 		}
 	case "addfragments":
-		if f := fields(rest); len(f) == 4 {
+		if f := fields(rest); len(f) == 4 && p.dialect != Until28 {
 			p.add(&AddFragments{line: line(n), Prefix: f[0], Variable: f[1], Flagged: f[2], Builtin: f[3]})
 			return nil
 		}
@@ -260,7 +277,7 @@ var operators = []struct {
 // assignment reads an assignment, or returns nil when s is none.
 func (p *parser) assignment(n int, s string) (*Assignment, error) {
 	if rest, ok := keyword(s, "export"); ok {
-		if a, spaced := assign(rest); a != nil {
+		if a, spaced := assign(rest); a != nil && (a.Name != "" || p.dialect != Until28) {
 			a.Export = true
 			return p.checked(n, s, a, spaced)
 		}
@@ -273,6 +290,12 @@ func (p *parser) assignment(n int, s string) (*Assignment, error) {
 }
 
 func (p *parser) checked(n int, s string, a *Assignment, spaced bool) (*Assignment, error) {
+	if p.dialect == Until28 {
+		if strings.Contains(a.Flag, "/") {
+			return nil, nil
+		}
+		spaced = true
+	}
 	if a.Name == "" {
 		return nil, diag.Userf(p.pos(n), "assignment without a variable name").WithNote("%s", s)
 	}

@@ -163,14 +163,27 @@ func Supported(name string) bool {
 	return false
 }
 
+// Dialect is the release of BitBake whose rules a file is read by.
+type Dialect uint8
+
+// The dialects. Up to 2.8 there were no include_all and addfragments, a flag's name held no slash, addtask took one task, and no
+// white space around operators was not worth a warning.
+const (
+	Newest Dialect = iota
+	Until28
+)
+
+// Parse reads one file by the newest rules; see [Dialect.Parse].
+func Parse(name string, data []byte) (*File, error) { return Newest.Parse(name, data) }
+
 // Parse reads one file. Files whose name ends in .conf follow the rules of configuration files, all others those of recipes.
 // It stops at the first line that BitBake would refuse; the error is a [*diag.Error].
-func Parse(name string, data []byte) (*File, error) {
+func (dialect Dialect) Parse(name string, data []byte) (*File, error) {
 	lines, err := splitLines(name, data)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{file: &File{Name: name}, lines: lines}
+	p := &parser{file: &File{Name: name}, lines: lines, dialect: dialect}
 	if strings.HasSuffix(name, ".conf") {
 		p.conf = true
 		err = p.parseConf()
