@@ -154,8 +154,11 @@ def __getattr__(name):
     full = "bb." + name
     if full in sys.modules:
         return sys.modules[full]
-    if importlib.util.find_spec(full) is not None:
+    try:
         return importlib.import_module(full)
+    except ModuleNotFoundError as e:
+        if e.name != full:
+            raise
     return __spec__.loader.borrow("bb", name)
 
 

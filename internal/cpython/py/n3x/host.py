@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The loop that carries out what the other side asks for: evaluate an expression, run a body."""
 
+import builtins
 import linecache
 import os
 import sys
@@ -29,16 +30,28 @@ def run(description, stream):
     if world["pycache"]:
         sys.pycache_prefix, sys.dont_write_bytecode = world["pycache"], False
     sys.setrecursionlimit(4000)
+    limit_machine()
     watch.install(world)
     foreign = ("<n3x>/", "<frozen", "<string>") + watch.ignored
     for name in world["functions"]:
         names.functions[name] = names.remote(name)
-    import bb  # noqa: F401
+    import bb
+    builtins.bb, builtins.os = bb, os  # as BitBake does: modules of layers rely on it
     attach()
     settle()
     wire.send(("ready", os.getpid(), "%d.%d.%d" % sys.version_info[:3]))
     while True:
         handle(wire.receive())
+
+
+def limit_machine():
+    """Show the machine as the other side wants it to be seen."""
+    if world["cpus"]:
+        os.cpu_count = lambda: world["cpus"]
+        os.sched_getaffinity = lambda pid: set(range(world["cpus"]))
+    if world["pages"]:
+        real = os.sysconf
+        os.sysconf = lambda name: world["pages"] if name in ("SC_PHYS_PAGES", os.sysconf_names["SC_PHYS_PAGES"]) else real(name)
 
 
 def attach():

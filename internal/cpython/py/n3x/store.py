@@ -354,3 +354,6 @@ class History:
 
 def of(handle):
     return handles.get(handle) or DataSmart(handle)
+
+
+DataSmart.__module__ = ExpansionError.__module__ = "bb.data_smart"
