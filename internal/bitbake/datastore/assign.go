@@ -1,6 +1,7 @@
 package datastore
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -96,12 +97,13 @@ func (d *Data) setWeak(name, flagName string, value text, e Event) error {
 // ReplaceReference writes value for each ${name} in the variables written since the last copy, as is done for LAYERDIR.
 func (d *Data) ReplaceReference(name, value string) error {
 	ref := "${" + name + "}"
-	keys := make([]string, 0, len(d.top.vars))
-	for key := range d.top.vars {
-		keys = append(keys, key)
+	keys := map[string]bool{}
+	for l := d.top; l != nil && l.depth >= d.local; l = l.parent {
+		for key := range l.vars {
+			keys[key] = true
+		}
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		c, _, err := d.unexpanded(key, mode{})
 		if err != nil {
 			return err

@@ -36,6 +36,7 @@ type Filterer interface {
 // Returned slices and maps belong to the caller.
 type Data struct {
 	top     *layer
+	local   int // depth of the first layer that was written since this copy was made
 	eval    Evaluator
 	origin  origin
 	filters map[string]string // Python expressions that expanded values pass through, by variable; replaced, not written to
@@ -151,12 +152,13 @@ func (d *Data) Copy() *Data {
 		parent := d.top
 		if parent.depth >= maxLayers {
 			parent = parent.merge(1)
+			d.local = min(d.local, 1)
 		}
 		d.top = &layer{vars: map[string]*variable{}, parent: parent, depth: parent.depth + 1}
 	}
 	c := *d
 	c.top = &layer{vars: map[string]*variable{}, parent: d.top.parent, depth: d.top.depth}
-	c.renamed = d.renamed
+	c.local, c.renamed = c.top.depth, d.renamed
 	c.cache, c.expanding = nil, nil
 	c.overrides, c.overrideSet, c.overrideDeps, c.reads = nil, nil, nil, nil
 	return &c

@@ -292,3 +292,27 @@ func TestFilter(t *testing.T) {
 	want(t, c, "A", "ax")
 	want(t, d, "A", "f(ax)")
 }
+
+// TestReplaceReferenceAfterSnapshot checks that what Python wrote, with a way back, counts as written since the last copy.
+func TestReplaceReferenceAfterSnapshot(t *testing.T) {
+	base := New()
+	if err := base.SetVar("OLD", "${DIR}"); err != nil {
+		t.Fatal(err)
+	}
+	d := base.Copy()
+	if err := d.SetVar("A", "${DIR}/a"); err != nil {
+		t.Fatal(err)
+	}
+	d.Snapshot()
+	if err := d.SetVar("B", "${DIR}/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.ReplaceReference("DIR", "/x"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"A": "/x/a", "B": "/x/b", "OLD": "${DIR}"} {
+		if got, _, err := d.Var(name, false); got != want || err != nil {
+			t.Errorf("%s = %q, %v; want %q", name, got, err, want)
+		}
+	}
+}

@@ -232,7 +232,7 @@ func (r *run) callFunc(fn Func, a args) (starlark.Value, error) {
 		}
 		kw[word(kv[0])] = v
 	}
-	r.wrote = true // it may have changed variables
+	r.write() // it may have changed variables
 	out, err := fn(r.ctx, r.site, pos, kw)
 	if err != nil {
 		return nil, fromVars(err)

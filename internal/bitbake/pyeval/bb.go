@@ -183,7 +183,7 @@ func bbDeltask(r *run, a args) (starlark.Value, error) {
 func (r *run) editTasks(a args, v starlark.Value, edit func(TaskEditor) error) error {
 	if d, ok := v.(*data); ok {
 		if t, ok := d.vars.(TaskEditor); ok {
-			r.wrote = true
+			r.write()
 			return fromVars(edit(t))
 		}
 	}

@@ -267,7 +267,7 @@ func (r *run) setVar(d *data, name string, value starlark.Value) error {
 		}
 		return r.setObject(d, name, "", value)
 	}
-	r.wrote = true
+	r.write()
 	return fromVars(d.vars.SetVar(name, string(s)))
 }
 
@@ -288,7 +288,7 @@ func (r *run) setVarFlag(d *data, name, flag string, value starlark.Value) error
 	if !ok {
 		return r.setObject(d, name, flag, value)
 	}
-	r.wrote = true
+	r.write()
 	return fromVars(d.vars.SetVarFlag(name, flag, string(s)))
 }
 
@@ -331,7 +331,7 @@ func dataJoin(keyword string, join func(v Vars, name, value string) error) func(
 		if !ok { // breaks when the variable is read, unless that is of the same type
 			return starlark.None, r.setObject(d, names[0]+keyword, "", v[1])
 		}
-		r.wrote = true
+		r.write()
 		return starlark.None, fromVars(join(d.vars, names[0], string(s)))
 	}
 }
@@ -350,7 +350,7 @@ func dataJoinFlag(join func(v Vars, name, flag, value string) error) func(*run, 
 		if !ok {
 			return starlark.None, r.joinFlag(d, a.fn, names[0], names[1], v[2])
 		}
-		r.wrote = true
+		r.write()
 		return starlark.None, fromVars(join(d.vars, names[0], names[1], string(s)))
 	}
 }
@@ -382,7 +382,7 @@ func dataDelVar(r *run, d *data, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.wrote = true
+	r.write()
 	return starlark.None, fromVars(d.vars.DelVar(names[0]))
 }
 
@@ -395,7 +395,7 @@ func dataDelVarFlag(r *run, d *data, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.wrote = true
+	r.write()
 	return starlark.None, fromVars(d.vars.DelVarFlag(names[0], names[1]))
 }
 
@@ -408,7 +408,7 @@ func dataRenameVar(r *run, d *data, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.wrote = true
+	r.write()
 	return starlark.None, fromVars(d.vars.RenameVar(names[0], names[1]))
 }
 

@@ -323,7 +323,7 @@ func (r *run) deleteItem(x, i starlark.Value) error {
 		if err != nil {
 			return err
 		}
-		r.wrote = true
+		r.write()
 		return fromVars(x.vars.DelVar(name))
 	case *dictLike:
 		return r.deleteItem(x.dict, i)

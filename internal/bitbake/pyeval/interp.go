@@ -81,7 +81,6 @@ func (in *Interp) Eval(ctx context.Context, expr string, s Site) (string, error)
 }
 
 func (in *Interp) eval(ctx context.Context, p *program, expr string, s Site) (string, error) {
-	restore := in.snapshot(s)
 	r := newRun(ctx, in, s, expr)
 	defer r.close()
 	v, err := r.invoke(p, evalName, nil, r.d)
@@ -89,7 +88,7 @@ func (in *Interp) eval(ctx context.Context, p *program, expr string, s Site) (st
 	if err == nil {
 		out, err = str(v)
 	}
-	return out, r.outcome(err, restore)
+	return out, r.outcome(err)
 }
 
 // Exec runs the statements of an anonymous block, a python task or an event handler.
@@ -114,7 +113,6 @@ func (in *Interp) Exec(ctx context.Context, body string, s Site) error {
 }
 
 func (in *Interp) exec(ctx context.Context, p *program, body string, s Site) error {
-	restore := in.snapshot(s)
 	r := newRun(ctx, in, s, body)
 	defer r.close()
 	args := []starlark.Value{r.d}
@@ -122,7 +120,7 @@ func (in *Interp) exec(ctx context.Context, p *program, body string, s Site) err
 		args = []starlark.Value{r.event(s.Event), r.d}
 	}
 	_, err := r.invoke(p, bodyName, nil, args...)
-	return r.outcome(err, restore)
+	return r.outcome(err)
 }
 
 // blank reports a body of nothing but blank lines and comments.

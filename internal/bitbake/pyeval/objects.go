@@ -175,7 +175,7 @@ func (r *run) setObject(d *data, name, flag string, v starlark.Value) error {
 	if err != nil {
 		return unsupported("setting %s to a %s", target(name, flag), typeName(v))
 	}
-	r.wrote = true
+	r.write()
 	if err := store.SetObject(name, flag, s); err != nil {
 		return fromVars(err)
 	}

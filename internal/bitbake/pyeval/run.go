@@ -23,6 +23,7 @@ type run struct {
 	funcs   map[*function]starlark.Value // of the library, initialised for this run
 	pending error                        // of an iteration that the machine believes finished
 	wrote   bool                         // variables were changed
+	restore func()                       // goes back to before the first change; nil = there is no way
 	held    []held                       // objects that are shared with the datastore
 	steps   uint64
 	nested  int      // generators that are running, one inside of another
@@ -110,8 +111,15 @@ func (r *run) load(p *program, name string) (starlark.Value, error) {
 	return fn, nil
 }
 
+// write notes that a variable is about to change.
+func (r *run) write() {
+	if !r.wrote {
+		r.wrote, r.restore = true, r.in.snapshot(r.site)
+	}
+}
+
 // outcome is the final error of the run; changes made before a refusal are taken back for the fallback.
-func (r *run) outcome(err error, restore func()) error {
+func (r *run) outcome(err error) error {
 	if err == nil && r.pending != nil {
 		err = r.pending
 	}
@@ -128,10 +136,10 @@ func (r *run) outcome(err error, restore func()) error {
 	if !r.wrote || !errors.As(err, &u) || r.in.opts.Fallback == nil {
 		return err
 	}
-	if restore == nil {
+	if r.restore == nil {
 		return diag.Userf(u.Pos, "python: %s is not supported here, and the variables changed before cannot be restored", u.Construct)
 	}
-	restore()
+	r.restore()
 	return err
 }
 
