@@ -67,6 +67,9 @@ func (d *Data) operand(a *syntax.Assignment) (value text, op string, err error) 
 func (d *Data) assigned(name, flag string) text {
 	if flag == "" {
 		if v := d.find(name); v != nil {
+			if v.current() {
+				d.sawLive(name)
+			}
 			return v.value
 		}
 		return text{}

@@ -66,6 +66,7 @@ var _ interface {
 	pyeval.Inheriter
 	pyeval.DependencyMarker
 	pyeval.Observer
+	pyeval.Listener
 	pyeval.Snapshotter
 	pyeval.ObjectStore
 	pyeval.Reader
@@ -78,11 +79,28 @@ type origin struct {
 	site     Site
 }
 
-// layer is one level of a chain of variables; only the chain's first layer is ever written.
+// layer is one level of a chain of variables; only the chain's first layer is ever written, and it is never pending.
 type layer struct {
-	vars   map[string]*variable
-	parent *layer
-	depth  int
+	vars    map[string]*variable
+	pending *pending // where vars are to be had; nil when they are there
+	parent  *layer
+	depth   int
+}
+
+// pending are variables that are read from somewhere when they are needed.
+type pending struct {
+	once sync.Once
+	read func() map[string]*variable
+	vars map[string]*variable
+}
+
+// all are the layer's variables.
+func (l *layer) all() map[string]*variable {
+	if l.pending == nil {
+		return l.vars
+	}
+	l.pending.once.Do(func() { l.pending.vars, l.pending.read = l.pending.read(), nil })
+	return l.pending.vars
 }
 
 // variable is one entry. Slices are shared between layers and must be replaced, not written to; see own.
@@ -95,7 +113,8 @@ type variable struct {
 	removes    []operation
 	overridden []override // NAME:override entries that may replace the value
 	history    []Event
-	shared     bool // in several stores at once: must be replaced, not written to
+	live       *Live // where the value comes from, when not from the metadata
+	shared     bool  // in several stores at once: must be replaced, not written to
 }
 
 // flagEntry is a flag, or, when weak, its default by ??=.
@@ -183,7 +202,7 @@ func (l *layer) merge(from int) *layer {
 	}
 	vars := map[string]*variable{}
 	for _, one := range slices.Backward(chain) {
-		maps.Copy(vars, one.vars)
+		maps.Copy(vars, one.all())
 	}
 	return &layer{vars: vars, parent: l, depth: from}
 }
@@ -191,7 +210,7 @@ func (l *layer) merge(from int) *layer {
 // find is the variable's entry for reading, or nil.
 func (d *Data) find(name string) *variable {
 	for l := d.top; l != nil; l = l.parent {
-		if v, ok := l.vars[name]; ok {
+		if v, ok := l.all()[name]; ok {
 			return v
 		}
 	}
@@ -268,7 +287,7 @@ func (d *Data) Keys() []string {
 	names := map[string]bool{}
 	seen := map[string]bool{}
 	for l := d.top; l != nil; l = l.parent {
-		for name, v := range l.vars {
+		for name, v := range l.all() {
 			if seen[name] {
 				continue
 			}
@@ -301,6 +320,13 @@ func (d *Data) MarkDependency(path string) {
 func (d *Data) Observe(o pyeval.Observation) {
 	if w, ok := d.eval.(pyeval.Observer); ok {
 		w.Observe(o)
+	}
+}
+
+// Heard tells whoever evaluates Python for d what the Python said.
+func (d *Data) Heard(level, text string) {
+	if l, ok := d.eval.(pyeval.Listener); ok {
+		l.Heard(level, text)
 	}
 }
 

@@ -43,6 +43,9 @@ func (d *Data) Words(name string) ([]string, error) {
 // prepends and removes, unexpanded.
 func (d *Data) Assigned(name string) (value string, ok bool) {
 	if v := d.find(name); v != nil {
+		if v.current() {
+			d.sawLive(name)
+		}
 		return v.value.s, v.value.ok
 	}
 	return "", false
@@ -119,6 +122,9 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 	v := d.find(name)
 	if v == nil {
 		return c, nil, nil
+	}
+	if v.current() {
+		d.sawLive(name)
 	}
 	if len(v.overridden) > 0 && !m.parsing {
 		if err := d.needOverrides(); err != nil {

@@ -31,7 +31,7 @@ func (d *Data) set(name string, value text, parsing bool, e Event) error {
 	v := d.own(name)
 	d.touch(name)
 	d.linkOverrides(name)
-	v.value = value
+	v.value, v.live = value, v.live.replaced()
 	d.record(v, e)
 	return nil
 }
@@ -235,7 +235,8 @@ func (d *Data) DelVar(name string) error {
 
 func (d *Data) delete(name string, e Event) {
 	d.touch(name)
-	v := &variable{history: d.own(name).history}
+	old := d.own(name)
+	v := &variable{history: old.history, live: old.live.replaced()}
 	d.top.vars[name] = v
 	d.record(v, e)
 	d.unlinkOverrides(name)
@@ -251,6 +252,9 @@ func (d *Data) rename(from, to string, at Site) error {
 	var old variable
 	if v := d.find(from); v != nil {
 		old = *v
+		if v.live != nil {
+			d.sawLive(from)
+		}
 	}
 	value := old.value
 	if !value.ok && !value.none {

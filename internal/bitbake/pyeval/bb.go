@@ -56,9 +56,7 @@ func exportVars() starlark.Value {
 
 // log hands a message to the embedding program.
 func (r *run) log(level, message string) {
-	if r.in.opts.Log != nil {
-		r.in.opts.Log(level, message)
-	}
+	r.site.Say(r.in.opts.Log, level, message)
 }
 
 // messages joins the arguments of a log function, which are text already.
@@ -264,7 +262,7 @@ func bbResolveFile(r *run, a args) (starlark.Value, error) {
 		}
 	}
 	markDependency(d, found)
-	if info, err := r.files().Stat(found); err != nil || !info.Mode().IsRegular() {
+	if info, err := r.types().Stat(found); err != nil || !info.Mode().IsRegular() {
 		return nil, &raised{&exc{class: fileNotFoundError, args: starlark.Tuple{number(2), text("file " + found + " not found")}}}
 	}
 	return text(found), nil
@@ -282,7 +280,7 @@ func (r *run) which(searchPath, item string, tried func(string)) (string, error)
 			return "", err
 		}
 		tried(full)
-		if _, err := r.files().Stat(full); err == nil {
+		if _, err := r.types().Stat(full); err == nil {
 			if path.IsAbs(candidate) {
 				return candidate, nil
 			}

@@ -74,7 +74,7 @@ func (r *run) moduleExists(name string) (bool, error) {
 			continue
 		}
 		for _, candidate := range []string{".py", "/__init__.py"} {
-			if info, err := r.files().Stat(pathNorm(dir) + "/lib/" + file + candidate); err == nil && info.Mode().IsRegular() {
+			if info, err := r.types().Stat(pathNorm(dir) + "/lib/" + file + candidate); err == nil && info.Mode().IsRegular() {
 				return true, nil
 			}
 		}

@@ -41,9 +41,10 @@ func (l *Library) Defs() []Def { return slices.Clip(l.defs) }
 
 // function is one def; it is translated when it is first called.
 type function struct {
-	pos    diag.Pos // of the block's first line
-	source string   // of the block
-	def    *python.FunctionDef
+	name   string
+	pos    diag.Pos            // of the block's first line
+	source string              // of the block
+	def    *python.FunctionDef // nil when the source has not been read yet
 	once   sync.Once
 	prog   *program
 	err    error
@@ -66,7 +67,7 @@ func (l *Library) Define(pos diag.Pos, source string) error {
 		if !ok {
 			return &SyntaxError{Pos: diag.Pos{File: pos.File, Line: s.Start().Line}, Text: "a statement outside of the function", Source: nthLine(source, s.Start().Line-pos.Line+1)}
 		}
-		l.funcs[def.Name] = &function{pos: pos, source: source, def: def}
+		l.funcs[def.Name] = &function{name: def.Name, pos: pos, source: source, def: def}
 	}
 	l.defs = append(l.defs, Def{pos, source})
 	return nil
@@ -86,7 +87,7 @@ func (l *Library) defineRefused(pos diag.Pos, source string, err error) error {
 	if name == "" {
 		return at
 	}
-	f := &function{pos: pos, source: source, def: &python.FunctionDef{Name: name}, err: at}
+	f := &function{name: name, pos: pos, source: source, err: at}
 	f.once.Do(func() {})
 	l.funcs[name] = f
 	l.defs = append(l.defs, Def{pos, source})
@@ -117,6 +118,13 @@ func (l *Library) find(name string) *function {
 }
 
 func (f *function) compiled() (*program, error) {
-	f.once.Do(func() { f.prog, f.err = compileDef(f.pos.File, f.source, f.pos.Line, f.def) })
+	f.once.Do(func() {
+		if f.def == nil {
+			f.err = f.parse()
+		}
+		if f.err == nil {
+			f.prog, f.err = compileDef(f.pos.File, f.source, f.pos.Line, f.def)
+		}
+	})
 	return f.prog, f.err
 }

@@ -296,7 +296,7 @@ func (r *run) globPart(dirs []string, part string) ([]string, error) {
 	}
 	for _, dir := range dirs {
 		if !strings.ContainsAny(part, "*?") {
-			if _, err := files.Lstat(path.Join(dir, part)); err == nil {
+			if _, err := r.types().Lstat(path.Join(dir, part)); err == nil {
 				out = append(out, strings.TrimSuffix(dir, "/")+"/"+part)
 			}
 			continue

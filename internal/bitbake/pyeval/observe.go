@@ -17,11 +17,13 @@ type Observation struct {
 type Looked uint8
 
 const (
-	LookedAtFile    Looked = iota // its existence, its attributes or its content; it need not exist
+	LookedAtFile    Looked = iota // anything of it: its existence, its attributes, its content; it need not exist
 	LookedAtDir                   // the names in a folder
 	LookedAtEnv                   // an environment variable; Name "" stands for all
 	LookedAtClock                 // the time of day
 	LookedAtProcess               // a program was run; Name is its first word, for messages
+	LookedAtType                  // whether there is a file and of what type it is
+	LookedAtContent               // a file's content
 )
 
 // Observer is what a datastore has that wants to know what the Python that is evaluated for it looks at. [Interp] and a
@@ -56,7 +58,7 @@ func (w watched) Lstat(path string) (fs.FileInfo, error) {
 }
 
 func (w watched) ReadFile(path string) ([]byte, error) {
-	w.site.Observe(LookedAtFile, path)
+	w.site.Observe(LookedAtContent, path)
 	return w.Files.ReadFile(path)
 }
 
@@ -68,6 +70,39 @@ func (w watched) Readlink(path string) (string, error) {
 func (w watched) ReadDir(path string) ([]fs.DirEntry, error) {
 	w.site.Observe(LookedAtDir, path)
 	return w.Files.ReadDir(path)
+}
+
+// types is files for those who only ask whether a path exists and what it is.
+func (r *run) types() Files { return typesOnly{r.in.opts.Files, &r.site} }
+
+type typesOnly struct {
+	Files
+	site *Site
+}
+
+func (w typesOnly) Stat(path string) (fs.FileInfo, error) {
+	w.site.Observe(LookedAtType, path)
+	return w.Files.Stat(path)
+}
+
+func (w typesOnly) Lstat(path string) (fs.FileInfo, error) {
+	w.site.Observe(LookedAtType, path)
+	return w.Files.Lstat(path)
+}
+
+// Listener is what a datastore has that wants to know what the Python that is evaluated for it says: bb.warn and the like.
+type Listener interface {
+	Heard(level, text string)
+}
+
+// Say tells the datastore, if it wants to know, and then log, which is [Options.Log], about a message. A [Fallback] calls it too.
+func (s *Site) Say(log func(level, text string), level, text string) {
+	if l, ok := s.Vars.(Listener); ok {
+		l.Heard(level, text)
+	}
+	if log != nil {
+		log(level, text)
+	}
 }
 
 // now is the time of day.

@@ -29,9 +29,10 @@ func TestObserve(t *testing.T) {
 		want []Observation
 	}{
 		{"1 + 1", nil},
-		{"os.path.exists('a')", []Observation{{LookedAtFile, "/w/a"}}},
-		{"os.path.exists('/none')", []Observation{{LookedAtFile, "/none"}}},
-		{"open('/w/a').read()", []Observation{{LookedAtFile, "/w/a"}}},
+		{"os.path.exists('a')", []Observation{{LookedAtType, "/w/a"}}},
+		{"os.path.exists('/none')", []Observation{{LookedAtType, "/none"}}},
+		{"os.path.getmtime('/w/a')", []Observation{{LookedAtFile, "/w/a"}}},
+		{"open('/w/a').read()", []Observation{{LookedAtContent, "/w/a"}}},
 		{"os.listdir('/w')", []Observation{{LookedAtDir, "/w"}}},
 		{"os.environ.get('HOME')", []Observation{{LookedAtEnv, "HOME"}}},
 		{"os.environ.get('NONE')", []Observation{{LookedAtEnv, "NONE"}}},

@@ -268,7 +268,7 @@ func pathTest(stat func(Files, string) (fs.FileInfo, error), ok func(fs.FileInfo
 		if err != nil {
 			return nil, err
 		}
-		info, err := stat(r.files(), full)
+		info, err := stat(r.types(), full)
 		return boolean(err == nil && ok(info)), nil
 	}
 }

@@ -228,7 +228,7 @@ func (p *process) start(r *run, input starlark.Value) error {
 			return raise(typeError, "a bytes-like object is required, not '%s'", typeName(input))
 		}
 	}
-	if info, err := r.in.opts.Files.Stat(p.command.Dir); err != nil {
+	if info, err := r.types().Stat(p.command.Dir); err != nil {
 		return osException(err, p.command.Dir)
 	} else if !info.IsDir() {
 		return osException(errors.New("not a directory"), p.command.Dir)

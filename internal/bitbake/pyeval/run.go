@@ -229,7 +229,7 @@ func (r *run) callDef(f *function, a args) (starlark.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		if fn, err = r.load(p, f.def.Name); err != nil {
+		if fn, err = r.load(p, f.name); err != nil {
 			return nil, err
 		}
 		r.funcs[f] = fn

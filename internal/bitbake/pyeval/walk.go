@@ -43,7 +43,7 @@ func osWalk(r *run, a args) (starlark.Value, error) {
 			if err != nil {
 				return nil, false, err
 			}
-			if info, err := r.files().Lstat(full); parent != top && err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if info, err := r.types().Lstat(full); parent != top && err == nil && info.Mode()&fs.ModeSymlink != 0 {
 				continue // links to folders are listed, not followed
 			}
 			entries, err := r.files().ReadDir(full)
@@ -67,7 +67,7 @@ func (r *run) sorted(dir string, entries []fs.DirEntry) (dirs, files []string, e
 	for _, e := range entries {
 		isDir := e.IsDir()
 		if e.Type()&fs.ModeSymlink != 0 {
-			info, err := r.files().Stat(dir + "/" + e.Name())
+			info, err := r.types().Stat(dir + "/" + e.Name())
 			isDir = err == nil && info.IsDir()
 		}
 		if isDir {
