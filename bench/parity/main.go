@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/pprof"
+	"testing/fstest"
 	"time"
 
 	"n3x/internal/bitbake/pyeval"
@@ -85,11 +86,7 @@ func (p *program) load(ctx context.Context, head *line) (w *recipe.World, loadEr
 		}
 		defer pprof.StopCPUProfile()
 	}
-	opts := recipe.Options{TopDir: head.Build, Environ: head.Env, BitBake: head.BitBake}
-	opts.Python.Now = func() time.Time { return time.Unix(head.Now, 0) }
-	opts.Python.CPUs = head.CPUs
-	opts.Python.Run = runProgram
-	opts.Python.Funcs = map[string]pyeval.Func{"os.getpid": func(context.Context, pyeval.Site, []any, map[string]any) (any, error) { return head.PID, nil }}
+	opts := options(head)
 	before, started := cpuTime(), time.Now()
 	w, loadErr = recipe.Load(ctx, opts)
 	wall, cpu := time.Since(started), cpuTime()-before
@@ -109,4 +106,19 @@ func (p *program) load(ctx context.Context, head *line) (w *recipe.World, loadEr
 	}
 	runtime.KeepAlive(w)
 	return w, loadErr, nil
+}
+
+// options make the world that the recorder has shown to BitBake.
+func options(head *line) recipe.Options {
+	answer := func(v any) pyeval.Func {
+		return func(context.Context, pyeval.Site, []any, map[string]any) (any, error) { return v, nil }
+	}
+	return recipe.Options{
+		TopDir: head.Build, Environ: head.Env, BitBake: head.BitBake,
+		Overlays: []recipe.Overlay{{Path: "/proc", FS: fstest.MapFS{"meminfo": {Data: []byte(head.MemInfo)}}}},
+		Python: pyeval.Options{
+			Now: func() time.Time { return time.Unix(head.Now, 0) }, CPUs: head.CPUs, Run: runProgram,
+			Funcs: map[string]pyeval.Func{"os.getpid": answer(head.PID), "uuid.uuid4": answer(head.UUID)},
+		},
+	}
 }

@@ -7,14 +7,18 @@
 Without names all multiconfigs are recorded. Texts are written once ("s": number and text) and named by number from then
 on. The clock that metadata sees stands still, so that a second reader can use the same one. Nothing is built.
 """
+import builtins
+import io
 import json
 import logging
 import os
 import sys
 import time
+import uuid
 
 NOW = 1700000000  # what the clock says
 PID = 4242  # and os.getpid()
+UUID = "c0ffee00-1111-4222-8333-444455556666"  # and uuid.uuid4()
 
 
 def stop_the_clock():
@@ -24,6 +28,16 @@ def stop_the_clock():
     time.strftime = lambda f, t=None: strftime(f, localtime(NOW) if t is None else t)
     time.time = lambda: float(NOW)
     os.getpid = lambda: PID
+
+
+def freeze():
+    """Random numbers and free memory do not change either. Gives the text of /proc/meminfo."""
+    with open("/proc/meminfo") as f:
+        meminfo = f.read()
+    real = builtins.open
+    builtins.open = lambda name, *a, **k: io.StringIO(meminfo) if name == "/proc/meminfo" else real(name, *a, **k)
+    uuid.uuid4 = lambda: uuid.UUID(UUID)
+    return meminfo
 
 
 class Writer:
@@ -118,9 +132,9 @@ class Recorder:
         import bb.data
         import bb.providers
         base = builder.mcdata[mc]
-        self.w.line(mc=mc, base={"vars": variables(self.w, base.createCopy()), "files": files(base)})
         collect = bb.cooker.CookerCollectFiles(priorities, mc)
         found, _, _ = collect.collect_bbfiles(base, base)
+        self.w.line(mc=mc, base={"vars": variables(self.w, base.createCopy()), "files": files(base)})
         cache = bb.cache.CacheData([bb.cache.CoreRecipeInfo])
         for fn in found:
             appends = collect.get_file_appends(fn)
@@ -160,7 +174,7 @@ class Recorder:
         environment = dict(os.environ)
         config = bb.cookerdata.CookerConfiguration()
         config.env = environment
-        self.w.line(bitbake=bb.__version__, build=build, now=NOW, pid=PID, env=environment, cpus=len(os.sched_getaffinity(0)))
+        self.w.line(bitbake=bb.__version__, build=build, now=NOW, pid=PID, uuid=UUID, meminfo=freeze(), env=environment, cpus=len(os.sched_getaffinity(0)))
         bb.utils.clean_environment()
         builder = bb.cookerdata.CookerDataBuilder(config, False)
         try:

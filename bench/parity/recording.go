@@ -20,6 +20,8 @@ type line struct {
 	Env     map[string]string `json:"env"`
 	CPUs    int               `json:"cpus"`
 	PID     int               `json:"pid"`
+	UUID    string            `json:"uuid"`
+	MemInfo string            `json:"meminfo"`
 
 	Number *int   `json:"s"`
 	Text   string `json:"t"`

@@ -217,6 +217,9 @@ func (d *Data) find(name string) *variable {
 	return nil
 }
 
+// Shares says whether a variable of d is the one that other, of which d is a copy, has: written in neither since.
+func (d *Data) Shares(other *Data, name string) bool { return d.find(name) == other.find(name) }
+
 // own is the variable's entry for writing: made, or copied from a shared layer, when need be.
 func (d *Data) own(name string) *variable {
 	if v, ok := d.top.vars[name]; ok && !v.shared {

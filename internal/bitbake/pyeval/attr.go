@@ -74,6 +74,8 @@ func (r *run) findAttr(x starlark.Value, name string) (starlark.Value, error) {
 		return x.attr(name)
 	case *environ:
 		return x.attr(name)
+	case *persistTable:
+		return x.attr(name)
 	case *dictLike:
 		return x.attr(r, name)
 	case *uuidValue:

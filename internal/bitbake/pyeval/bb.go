@@ -29,7 +29,7 @@ func makeBB() *module {
 	}, nil)
 	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask}, nil)
 	smart := ns("bb.data_smart", nil, map[string]starlark.Value{"ExpansionError": expansionError})
-	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "URI": bbURI}, map[string]starlark.Value{
+	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI}, map[string]starlark.Value{
 		"BBFetchException": fetchError, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(),
 	})
 	oldFetch := ns("bb.fetch", nil, nil)
@@ -38,7 +38,7 @@ func makeBB() *module {
 	for _, name := range events {
 		event.attrs[name] = &eventClass{name: name}
 	}
-	sub := values(parse, data, build, smart, fetch, oldFetch, event, makeBBUtils(), makeBBProcess())
+	sub := values(parse, data, build, smart, fetch, oldFetch, event, makeBBUtils(), makeBBProcess(), ns("bb.persist_data", map[string]impl{"persist": bbPersist}, nil))
 	sub["BBHandledException"] = bbHandledException
 	return ns("bb", map[string]impl{
 		"note": bbLog("note"), "plain": bbLog("plain"), "warn": bbLog("warn"), "warnonce": bbLog("warn"), "error": bbLog("error"),

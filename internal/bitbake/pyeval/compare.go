@@ -264,6 +264,8 @@ func (r *run) contains(container, v starlark.Value) (bool, error) {
 		}
 		_, set := r.environ(string(name))
 		return set, nil
+	case *persistTable:
+		return c.has(r, v)
 	case *dictLike:
 		return r.contains(c.dict, v)
 	case starlark.Bytes:

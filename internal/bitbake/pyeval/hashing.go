@@ -32,7 +32,7 @@ func checkKey(k starlark.Value) error {
 				return err
 			}
 		}
-	case *exc, *iterator, *namespace, *data, *frame, *openFile, *rng, *pattern, *uuidValue, *structTime, *dictLike:
+	case *exc, *iterator, *namespace, *data, *frame, *openFile, *rng, *pattern, *uuidValue, *structTime, *dictLike, *persistTable, *process:
 		return unsupported("a %s object as a key", typeName(k))
 	}
 	return nil

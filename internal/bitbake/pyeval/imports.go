@@ -19,19 +19,22 @@ const standardModules = " abc argparse array ast asyncio base64 bisect builtins 
 
 // bitbakeModules are the parts of bb of which this package has nothing.
 const bitbakeModules = " asyncrpc cache checksum codeparser compress cooker daemonize exceptions main methodpool monitordisk msg namedtuple_with_abc " +
-	"persist_data progress providers pysh remotedata runqueue server siggen taskdata tinfoil ui "
+	"progress providers pysh remotedata runqueue server siggen taskdata tinfoil ui "
 
 // importModule gives the module that "import name" binds: bind is name itself or its first part.
 func (r *run) importModule(name, bind string) (starlark.Value, error) {
 	parts := strings.Split(name, ".")
 	top := r.in.modules[parts[0]]
 	if top == nil {
-		exists, err := r.moduleExists(name)
+		exists, file, err := r.moduleExists(name)
 		if err != nil {
 			return nil, err
 		}
 		if !exists {
 			return nil, unsupported("the module %s", name)
+		}
+		if file != "" && bind == name {
+			return r.layerModule(name, file)
 		}
 		return ns(bind, nil, nil), nil
 	}
@@ -45,7 +48,7 @@ func (r *run) importModule(name, bind string) (starlark.Value, error) {
 			continue
 		}
 		path := strings.Join(parts[:i+2], ".")
-		exists, err := r.moduleExists(path)
+		exists, _, err := r.moduleExists(path)
 		if err != nil || !exists {
 			return nil, unsupported("the module %s", name)
 		}
@@ -58,28 +61,29 @@ func (r *run) importModule(name, bind string) (starlark.Value, error) {
 }
 
 // moduleExists knows CPython's own modules and BitBake's, and looks for those of layers as BitBake does: in the
-// folders "lib" of BBPATH.
-func (r *run) moduleExists(name string) (bool, error) {
+// folders "lib" of BBPATH. file is that of a layer's module.
+func (r *run) moduleExists(name string) (exists bool, file string, err error) {
 	top, rest, _ := strings.Cut(name, ".")
 	if strings.Contains(standardModules, " "+top+" ") || top == "bb" && strings.Contains(bitbakeModules, " "+rest+" ") {
-		return true, nil
+		return true, "", nil
 	}
 	bbpath, _, err := r.d.vars.Var("BBPATH", true)
 	if err != nil {
-		return false, fromVars(err)
+		return false, "", fromVars(err)
 	}
-	file := strings.ReplaceAll(name, ".", "/")
+	under := strings.ReplaceAll(name, ".", "/")
 	for _, dir := range strings.Split(bbpath, ":") {
 		if !strings.HasPrefix(dir, "/") {
 			continue
 		}
 		for _, candidate := range []string{".py", "/__init__.py"} {
-			if info, err := r.types().Stat(pathNorm(dir) + "/lib/" + file + candidate); err == nil && info.Mode().IsRegular() {
-				return true, nil
+			file := pathNorm(dir) + "/lib/" + under + candidate
+			if info, err := r.types().Stat(file); err == nil && info.Mode().IsRegular() {
+				return true, file, nil
 			}
 		}
 	}
-	return false, nil
+	return false, "", nil
 }
 
 // importFrom is "from name import item".

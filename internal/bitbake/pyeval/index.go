@@ -47,6 +47,8 @@ func (r *run) index(x, i starlark.Value) (starlark.Value, error) {
 		return x.item(r, i)
 	case *environ:
 		return x.item(r, i)
+	case *persistTable:
+		return x.item(r, i)
 	case *namespace:
 		if group := x.attrs["group"]; group != nil && x.kind == "re.Match" {
 			return starlark.Call(r.thread, group, starlark.Tuple{i}, nil)
@@ -240,6 +242,8 @@ func (r *run) setItem(x, i, v starlark.Value) error {
 	case *dictLike:
 		return setKey(x.dict, i, v)
 	case *environ:
+		return x.set(r, i, v)
+	case *persistTable:
 		return x.set(r, i, v)
 	case *contextTable:
 		return x.set(r, i, v)

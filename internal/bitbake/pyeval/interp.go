@@ -27,6 +27,8 @@ type Interp struct {
 	mu       sync.Mutex
 	cache    map[string]compiled
 	injected map[string]starlark.Value // by bb.utils._context[name] = module
+	// persisted are the tables of bb.persist_data by file and name.
+	persisted map[string]*persistTable
 }
 
 // compiled is a cached translation, or why there is none.
@@ -53,7 +55,7 @@ func New(opts Options) *Interp {
 	if b, ok := opts.Fallback.(Binder); ok {
 		opts.Fallback = b.Bind(opts)
 	}
-	in := &Interp{opts: opts, cache: map[string]compiled{}, injected: map[string]starlark.Value{}, helpers: makeHelpers(), methods: makeMethods(), builtins: makeBuiltins()}
+	in := &Interp{opts: opts, cache: map[string]compiled{}, injected: map[string]starlark.Value{}, persisted: map[string]*persistTable{}, helpers: makeHelpers(), methods: makeMethods(), builtins: makeBuiltins()}
 	in.modules = makeModules(opts)
 	in.context = map[string]starlark.Value{}
 	for _, name := range []string{"os", "bb", "time", "oe", "sys"} {

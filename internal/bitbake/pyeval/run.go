@@ -28,6 +28,8 @@ type run struct {
 	steps   uint64
 	nested  int      // generators that are running, one inside of another
 	closers []func() // release what the run has started
+	keeps   bool     // a persistent table is used
+	uuids   int      // number of random UUIDs
 
 	exported map[string]string // os.environ[name] = value
 }

@@ -80,7 +80,7 @@ func makeUUID() *module {
 	for name, u := range map[string]uuid.UUID{"DNS": uuid.NameSpaceDNS, "URL": uuid.NameSpaceURL, "OID": uuid.NameSpaceOID, "X500": uuid.NameSpaceX500} {
 		values["NAMESPACE_"+name] = &uuidValue{id: u}
 	}
-	return ns("uuid", map[string]impl{"UUID": newUUID, "uuid5": namedUUID(uuid.NewSHA1), "uuid3": namedUUID(uuid.NewMD5)}, values)
+	return ns("uuid", map[string]impl{"UUID": newUUID, "uuid4": randomUUID, "uuid5": namedUUID(uuid.NewSHA1), "uuid3": namedUUID(uuid.NewMD5)}, values)
 }
 
 // uuidValue is a uuid.UUID.

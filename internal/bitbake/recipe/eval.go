@@ -124,6 +124,9 @@ func (e *evaluator) fileAs(path, name string) error {
 		return err
 	}
 	for _, w := range f.Warnings {
+		if e.before.tightAssigns && strings.HasPrefix(w.Text, syntax.TightAssignment) {
+			continue
+		}
 		e.warn(w.Pos, w.Text)
 	}
 	e.stack = append(e.stack, path)

@@ -81,6 +81,12 @@ func (e *evaluator) variants(ctx context.Context, main *variant, extend string) 
 		return nil, err
 	}
 	e.d.By(datastore.SiteClassExtend)
+	if main.d.Shares(e.d, "BBCLASSEXTEND") { // what BitBake's copies have not written themselves shows through
+		main.d.By(datastore.SiteClassExtend)
+		if err := main.d.SetVar("BBCLASSEXTEND", extend); err != nil {
+			return nil, err
+		}
+	}
 	if err := e.d.SetVar("BBCLASSEXTEND", extend); err != nil {
 		return nil, err
 	}

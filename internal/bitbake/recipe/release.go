@@ -14,6 +14,7 @@ type release struct {
 	eagerVariants   bool // deferred classes, and those of BBCLASSEXTEND, were inherited before finalisation (until 2.8)
 	namedDefault    bool // the default multiconfig was called "default" in BB_CURRENT_MC (until 2.8)
 	noDeferList     bool // BB_DEFER_BBCLASSES was unknown (until 2.8)
+	tightAssigns    bool // A="b" gave no warning (until 2.12)
 	plainDepends    bool // BB_RECIPE_VIRTUAL_PROVIDERS was unknown, and so DEPENDS kept as written (until 2.16)
 }
 
@@ -59,6 +60,7 @@ func parseRelease(version string) (release, error) {
 		eagerVariants:   before(2, 9),
 		namedDefault:    before(2, 9),
 		noDeferList:     before(2, 9),
+		tightAssigns:    before(2, 13),
 		plainDepends:    before(2, 16),
 	}, nil
 }

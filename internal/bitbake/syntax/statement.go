@@ -300,7 +300,7 @@ func (p *parser) checked(n int, s string, a *Assignment, spaced bool) (*Assignme
 		return nil, diag.Userf(p.pos(n), "assignment without a variable name").WithNote("%s", s)
 	}
 	if !spaced {
-		p.warn(n, "lack of whitespace around the assignment: '"+s+"'")
+		p.warn(n, TightAssignment+": '"+s+"'")
 	}
 	a.line = line(n)
 	return a, nil

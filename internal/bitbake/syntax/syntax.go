@@ -30,6 +30,9 @@ type Warning struct {
 	Text string
 }
 
+// TightAssignment begins the text of a [Warning] that BitBake gives since release 2.13.
+const TightAssignment = "lack of whitespace around the assignment"
+
 // Statement is one of [*Assignment], [*Export], [*Unset], [*Include], [*Inherit], [*Function], [*Def],
 // [*ExportFunctions], [*AddTask], [*DelTask], [*AddHandler], [*AddPyLib] and [*AddFragments].
 type Statement interface {
