@@ -21,7 +21,7 @@ var floors = map[string]int{
 	"kas": 2, "bitbake/pyeval": 2, "bitbake/datastore": 2, "bitbake/recipe": 2, "taskgraph": 2,
 	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "tools": 2, "rootfs": 2, "bootloader": 2, "vm/qemu": 2,
 	"runqueue": 3, "isar": 3, "isar/packages": 3, "isar/images": 3, "metadata": 3, "cpython": 3,
-	"build": 4, "layers": 4, "vmtest": 4,
+	"build": 4, "layers": 4, "query": 4, "vmtest": 4,
 	"cli": 5,
 }
 
@@ -32,7 +32,7 @@ var edges = []string{
 	"bitbake/syntax -> bitbake/pyeval/regex", "bitbake/datastore -> bitbake/pyeval", "bitbake/recipe -> bitbake/pyeval", "bitbake/recipe -> bitbake/datastore",
 	"taskgraph -> bitbake/recipe", "taskgraph -> bitbake/datastore",
 	"host -> sandbox", "fetch -> sandbox", "rootfs -> sandbox", "tools -> sandbox", "tools -> debian/apt", "vm/qemu -> sandbox",
-	"isar/packages -> isar", "isar/images -> isar", "metadata -> isar",
+	"isar/packages -> isar", "isar/images -> isar", "metadata -> isar", "metadata -> cpython",
 }
 
 // metadata rooms turn text into a plan; machine rooms turn bytes into artefacts. Neither knows the other.

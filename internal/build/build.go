@@ -33,6 +33,10 @@ type Options struct {
 	Targets []string          // as bitbake takes them: PN, PN:do_task, mc:NAME:PN, mc:NAME:PN:do_task
 	Task    string            // of targets that name none; "" = "build"
 	Force   bool              // run the targets' tasks even when they are done
+	Again   string            // run this task of the targets even when it is done, and what depends on it
+
+	Prefiles, Postfiles []string // configuration to read before bblayers.conf and after bitbake.conf
+	AssumeProvided      []string // more of ASSUME_PROVIDED
 
 	KeepGoing bool
 	Offline   bool   // never reach for the network
@@ -110,7 +114,7 @@ func open(ctx context.Context, o Options) (*session, error) {
 	}
 	s := &session{o: o}
 	stream := o.Progress
-	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Log: func(level, text string) {
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Prefiles: o.Prefiles, Postfiles: o.Postfiles, Log: func(level, text string) {
 		if level == "warn" || level == "plain" || level == "error" {
 			stream.Printf(prefix[level] + text)
 		}
@@ -141,7 +145,7 @@ func (s *session) plan(ctx context.Context) error {
 	if err := s.wire(); err != nil {
 		return err
 	}
-	if s.graph, err = taskgraph.Build(s.world, targets); err != nil {
+	if s.graph, err = taskgraph.Build(Assume(s.world, s.o.AssumeProvided), targets); err != nil {
 		return err
 	}
 	if err := s.observe(ctx); err != nil {

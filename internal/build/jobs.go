@@ -40,12 +40,7 @@ func (s *session) jobs() []runqueue.Job {
 	for i, t := range s.graph.Tasks {
 		at[t] = i
 	}
-	forced := map[*taskgraph.Task]bool{}
-	if s.o.Force {
-		for _, t := range s.graph.Targets {
-			forced[t] = true
-		}
-	}
+	forced := s.forced()
 	var jobs []runqueue.Job
 	for _, t := range s.graph.Tasks {
 		if t.Name == "do_rootfs_install" {
@@ -61,6 +56,24 @@ func (s *session) jobs() []runqueue.Job {
 		jobs = append(jobs, j)
 	}
 	return jobs
+}
+
+// forced are the tasks that run although they are done, and all that depend on them.
+func (s *session) forced() map[*taskgraph.Task]bool {
+	forced := map[*taskgraph.Task]bool{}
+	asked := func(t *taskgraph.Task) bool {
+		if s.o.Force && slices.Contains(s.graph.Targets, t) {
+			return true
+		}
+		return s.o.Again != "" && t.Name == "do_"+strings.TrimPrefix(s.o.Again, "do_") &&
+			slices.ContainsFunc(s.graph.Targets, func(target *taskgraph.Task) bool { return target.Recipe == t.Recipe })
+	}
+	for _, t := range s.graph.Tasks { // each after what it depends on
+		if asked(t) || slices.ContainsFunc(t.DependsOn, func(d *taskgraph.Task) bool { return forced[d] }) {
+			forced[t] = true
+		}
+	}
+	return forced
 }
 
 func taskName(t *taskgraph.Task) string {

@@ -288,3 +288,32 @@ func TestFileDigest(t *testing.T) {
 		last = now
 	}
 }
+
+// A cleared stamp runs the task of the targets' recipes again, and what depends on it; other recipes' task stays done.
+func TestClearStamp(t *testing.T) {
+	t.Parallel()
+	b := newFakeBuild(t)
+	b.expect(t, "first build", allOfApp, app)
+	for again, want := range map[string]string{"first": "app:first app:second", "do_second": "app:second"} {
+		if ran, err := b.build(t, Options{Again: again}, app); err != nil || ran != want {
+			t.Errorf("-C %s: ran %q, want %q (%v)", again, ran, want, err)
+		}
+	}
+	b.expect(t, "after that", "", app)
+}
+
+func TestAssumeProvided(t *testing.T) {
+	t.Parallel()
+	b := newFakeBuild(t)
+	b.write(t, "layer/app.bb", "DEPENDS = \"lib elsewhere\"\n")
+	w, err := recipe.Load(t.Context(), recipe.Options{TopDir: b.top})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := taskgraph.Build(w, []taskgraph.Target{app}); err == nil || !strings.Contains(err.Error(), "nothing PROVIDES elsewhere") {
+		t.Errorf("without: %v", err)
+	}
+	if _, err := taskgraph.Build(Assume(w, []string{"elsewhere"}), []taskgraph.Target{app}); err != nil {
+		t.Errorf("with: %v", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 // PlannedTask is one task of a plan.
 type PlannedTask struct {
 	Name      string   `json:"name"` // e.g. "systemd-networkd-config:do_install"
+	ID        string   `json:"id"`   // as BitBake names it, e.g. "/layer/recipes/a_1.bb:do_install"
 	Recipe    string   `json:"recipe"`
 	DependsOn []string `json:"depends_on,omitempty"`
 	Signature string   `json:"signature"`
@@ -27,7 +28,7 @@ func Plan(ctx context.Context, o Options) ([]PlannedTask, error) {
 	}
 	var out []PlannedTask
 	for _, t := range s.graph.Tasks {
-		p := PlannedTask{Name: taskName(t), Recipe: t.Recipe.File, Signature: t.Signature}
+		p := PlannedTask{Name: taskName(t), ID: t.ID(), Recipe: t.Recipe.File, Signature: t.Signature}
 		for _, d := range t.DependsOn {
 			p.DependsOn = append(p.DependsOn, taskName(d))
 		}

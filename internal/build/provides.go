@@ -1,27 +1,59 @@
 package build
 
 import (
+	"context"
+	"os"
 	"regexp"
 
 	"n3x/internal/kas"
+	"n3x/internal/metadata"
+	"n3x/internal/taskgraph"
 )
 
 var isarAddress = regexp.MustCompile(`(^|[/:])isar(\.git)?/?$`)
 
-// Provides reports whether n3x brings everything that a repository's layers would give: ISAR's own core layer.
+// Provides reports whether n3x brings everything that a repository's layers would give: ISAR's own core layer and, as long
+// as none of its recipes is used, the layer with its machines. A checkout of the latter that is already there is used.
 func Provides(r *kas.Repo) bool {
-	if r.URL == "" || len(r.Layers) == 0 {
+	if r.URL == "" || len(r.Layers) == 0 || !isISAR(r) {
 		return false
 	}
+	for _, l := range r.Layers {
+		if _, err := os.Stat(l.Path); l.Name != "meta" && (l.Name != metadata.StandInLayer || err == nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// ProvidesCore is [Provides] for the core layer alone.
+func ProvidesCore(r *kas.Repo) bool {
 	for _, l := range r.Layers {
 		if l.Name != "meta" {
 			return false
 		}
 	}
-	return isISAR(r)
+	return Provides(r)
 }
 
 // isISAR recognises ISAR's repository by the name that projects give it, or by its address.
 func isISAR(r *kas.Repo) bool {
 	return r.ID == "isar" || r.Name == "isar" || isarAddress.MatchString(r.URL)
+}
+
+// Resolve reads the metadata and finds everything that the targets lead to. It needs no namespaces and starts nothing.
+func Resolve(ctx context.Context, o Options) error {
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true})
+	if err != nil {
+		return err
+	}
+	if err := checkConfiguration(opened.World); err != nil {
+		return err
+	}
+	targets, err := taskgraph.ParseTargets(o.Targets, o.Task)
+	if err != nil {
+		return err
+	}
+	_, err = taskgraph.Build(opened.World, targets)
+	return err
 }

@@ -14,7 +14,6 @@ import (
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/fetch"
-	"n3x/internal/host"
 	"n3x/internal/kas"
 	"n3x/internal/metadata"
 	"n3x/internal/sandbox"
@@ -30,6 +29,7 @@ type buildFlags struct {
 	force     bool
 	offline   bool
 	update    bool
+	wanted    []string // targets of a command that is going to be run
 }
 
 func (f *buildFlags) register(c *cobra.Command) {
@@ -70,6 +70,7 @@ func (a *app) runBuild(ctx context.Context, files string, f *buildFlags) error {
 	if f.cmdGiven && len(words) == 0 {
 		return diag.Userf(diag.Pos{}, "--cmd is empty").WithHint("give a task's name, or a command such as \"bitbake hello\"")
 	}
+	f.wanted = bitbakeTargets(words)
 	p, err := a.project(ctx, files, f)
 	if err != nil {
 		return err
@@ -144,48 +145,6 @@ func isTaskWord(word string) bool {
 
 // inside reports whether this process is the one that the sandbox was entered with: the project is set up then.
 func inside() bool { return sandbox.Inside() }
-
-// project loads kas files and sets the build folder up.
-func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Project, error) {
-	o := kas.Options{
-		Files: files, Dir: a.dir, Env: a.env, Git: fetch.HostGit{}, Targets: f.targets, Task: f.task, Update: f.update,
-		NoCheckout: inside(),
-		Provides:   build.Provides,
-		Log: func(l kas.Level, text string) {
-			// What the name "isar" will mean to kas one day does not matter here.
-			if l == kas.Warning && !inside() && !strings.Contains(text, "build_system") {
-				fmt.Fprintf(a.stderr, "%s: warning: %s\n", a.name, text)
-			}
-		},
-	}
-	a.lockFile = a.lockPath(files)
-	p, err := kas.Load(ctx, o)
-	a.loaded = p
-	if err != nil || inside() {
-		return p, err
-	}
-	if err := checkLayers(p); err != nil {
-		return nil, err
-	}
-	warnings, err := host.Host{}.Preflight(ctx, host.Needs{Dirs: []string{p.BuildDir}})
-	for _, w := range warnings {
-		fmt.Fprintf(a.stderr, "%s: warning: %s\n", a.name, w)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if p.BuildSystem == "openembedded" {
-		var pos diag.Pos
-		if n := p.Config.Lookup("build_system"); n != nil {
-			pos = n.Pos
-		}
-		return nil, diag.Userf(pos, "build_system is openembedded, and n3x builds ISAR projects only").WithHint("set `build_system: isar` if the layers are ISAR's")
-	}
-	if err := p.WriteConf(); err != nil {
-		return nil, err
-	}
-	return p, metadata.WriteSession(p.BuildDir, a.session(ctx, p, a.lockFile))
-}
 
 // session finds the time and the name that a build bears: SOURCE_DATE_EPOCH, the lock file's, or the last commit's.
 // With lockFile "" a lock file does not count.

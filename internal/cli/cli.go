@@ -91,14 +91,10 @@ func withSignals(parent context.Context) (context.Context, func()) {
 func (a *app) dispatch(args []string) error {
 	called := strings.TrimSuffix(filepath.Base(args[0]), ".test")
 	var root *cobra.Command
-	switch called {
-	case "kas-build":
+	if stands := a.originals()[called]; stands != nil {
 		a.name = called
-		root = a.kasBuild()
-	case "bitbake":
-		a.name = called
-		root = a.bitbake()
-	default:
+		root = stands()
+	} else {
 		root = a.root()
 	}
 	root.SetArgs(args[1:])
@@ -117,6 +113,13 @@ func (a *app) dispatch(args []string) error {
 	return err
 }
 
+// originals are the verbs that are programs of their own elsewhere, by these programs' names.
+func (a *app) originals() map[string]func() *cobra.Command {
+	return map[string]func() *cobra.Command{
+		"kas-build": a.kasBuild, "bitbake": a.bitbake, "bitbake-getvar": a.bitbakeGetvar, "bitbake-query": a.bitbakeQuery,
+	}
+}
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "n3x",
@@ -127,7 +130,7 @@ func (a *app) root() *cobra.Command {
 	}
 	kasBuild := a.kasBuild()
 	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
-	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake())
+	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.tools())
 	return root
 }
 
@@ -149,8 +152,8 @@ func (a *app) finish(err error) int {
 	err = a.usage(err)
 	a.render(err)
 	status := diag.Status(err)
-	if a.name == "bitbake" {
-		return 1 // the original knows one failure only
+	if strings.HasPrefix(a.name, "bitbake") {
+		return 1 // the originals know one failure only
 	}
 	return status
 }

@@ -20,12 +20,17 @@ import (
 	"n3x/internal/progress"
 )
 
-//go:embed meta
+//go:embed meta meta-isar
 var meta embed.FS
 
 // Meta is the native engine's own layer: conf/bitbake.conf, the classes, and recipes that ISAR's meta has.
-func Meta() fs.FS {
-	sub, err := fs.Sub(meta, "meta")
+func Meta() fs.FS { return layer("meta") }
+
+// StandIn is a layer that takes the place of ISAR's meta-isar where only its machines are used.
+func StandIn() fs.FS { return layer("meta-isar") }
+
+func layer(name string) fs.FS {
+	sub, err := fs.Sub(meta, name)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}

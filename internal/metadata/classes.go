@@ -35,7 +35,8 @@ type classes struct {
 	source   Source
 	why      string
 	release  string // of BitBake, "" = the newest
-	meta     string // folder of the built-in layer
+	library  string // lib folder of the BitBake that belongs to the layers, or ""
+	builtin  string // folder of the built-in layers
 	overlays []recipe.Overlay
 	hostArch arch.Arch
 }
@@ -70,23 +71,33 @@ func (o Options) classes() (*classes, error) {
 		c.source, c.why = Native, "classes: n3x's own (no layer in BBLAYERS brings any)"
 	}
 	if c.source == Layer {
-		lib := BitBakeLibrary(append(core, layerWords(o.TopDir)...), o.Env)
-		c.release = libraryRelease(lib)
+		c.library = bitbakeLibrary(append(core, layerWords(o.TopDir)...), o.Env)
+		c.release = libraryRelease(c.library)
 		return c, nil
 	}
 	c.release = newestISAR
 	var err error
-	c.meta, c.overlays, err = nativeLayer(o)
+	c.builtin, c.overlays, err = nativeLayers(o)
 	return c, err
 }
 
-// layerPath puts the built-in layer in place of ISAR's core layer, whether that is on disk or not.
+// layerPath puts the built-in layer in place of ISAR's core layer, whether that is on disk or not, and the one with QEMU's
+// machines in place of a meta-isar that is not.
 func (c *classes) layerPath(layer string) string {
-	if c.source == Native && isISARCore(layer, true) {
-		return c.meta
+	switch {
+	case c.source != Native:
+	case isISARCore(layer, true):
+		return filepath.Join(c.builtin, "meta")
+	case filepath.Base(layer) == StandInLayer:
+		if _, err := os.Stat(layer); err != nil {
+			return filepath.Join(c.builtin, StandInLayer)
+		}
 	}
 	return layer
 }
+
+// StandInLayer is the layer of ISAR's repository of which n3x brings the machines, but no recipes.
+const StandInLayer = "meta-isar"
 
 // isISARCore reports whether a folder of BBLAYERS is ISAR's core layer; absent says what to make of one called meta that
 // does not exist.
@@ -143,9 +154,9 @@ func layerWords(topDir string) []string {
 	return out
 }
 
-// BitBakeLibrary is the lib folder of a real BitBake that belongs to a project: what BITBAKEDIR names, one that lies beside
+// bitbakeLibrary is the lib folder of a real BitBake that belongs to a project: what BITBAKEDIR names, one that lies beside
 // a layer or its repository, or "".
-func BitBakeLibrary(layers []string, env map[string]string) string {
+func bitbakeLibrary(layers []string, env map[string]string) string {
 	var candidates []string
 	if dir := env["BITBAKEDIR"]; dir != "" {
 		candidates = append(candidates, dir)

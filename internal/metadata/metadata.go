@@ -16,6 +16,7 @@ import (
 	"n3x/internal/arch"
 	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/bitbake/recipe"
+	"n3x/internal/cpython"
 	"n3x/internal/diag"
 )
 
@@ -30,7 +31,7 @@ type Options struct {
 	Prefiles, Postfiles []string
 	ConfigOnly          bool
 	Buffers             []recipe.Overlay // files whose text is not (yet) what is on disk
-	Python              pyeval.Fallback  // real CPython; nil = what Starlark cannot run is refused
+	Python              cpython.Launcher // starts real CPython; nil = what Starlark cannot run is refused
 	Log                 func(level, text string)
 }
 
@@ -42,6 +43,15 @@ type Opened struct {
 	Why string
 	// BitBake is the release whose rules were followed, e.g. "2.8.0".
 	BitBake string
+
+	python *cpython.Runtime
+}
+
+// Close ends the CPython processes. Values that need one can still be read; a new one starts then.
+func (o *Opened) Close() {
+	if o.python != nil {
+		o.python.Close()
+	}
 }
 
 // Open reads the metadata. Like [recipe.Load] it returns a world together with an error when only recipes failed.
@@ -50,25 +60,46 @@ func Open(ctx context.Context, o Options) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := recipe.Load(ctx, c.options(o))
-	if w == nil {
+	opened := &Opened{Classes: c.source, Why: c.why, BitBake: c.release, python: c.python(o)}
+	if opened.World, err = recipe.Load(ctx, c.options(o, opened.python)); opened.World == nil {
+		opened.Close()
 		return nil, c.explain(err)
 	}
-	return &Opened{World: w, Classes: c.source, Why: c.why, BitBake: c.release}, c.explain(err)
+	return opened, c.explain(err)
+}
+
+// python is the runtime that runs what Starlark cannot, or nil.
+func (c *classes) python(o Options) *cpython.Runtime {
+	if o.Python == nil {
+		return nil
+	}
+	po := cpython.Options{BitBake: c.release}
+	if c.library != "" {
+		po.Libraries = []string{c.library}
+	}
+	return cpython.New(o.Python, po)
 }
 
 // options are what package recipe is told.
-func (c *classes) options(o Options) recipe.Options {
-	return recipe.Options{
+func (c *classes) options(o Options, python *cpython.Runtime) recipe.Options {
+	ro := recipe.Options{
 		TopDir: o.TopDir, Environ: o.Env, BitBake: c.release, LayerPath: c.layerPath, Overlays: append(c.overlays, o.Buffers...),
 		Prefiles: o.Prefiles, Postfiles: o.Postfiles, ConfigOnly: o.ConfigOnly,
-		Python: pyeval.Options{Funcs: functions(), Run: runner(c.hostArch), Now: time.Now, Fallback: o.Python, Log: o.Log},
+		Python: pyeval.Options{Funcs: functions(), Run: runner(c.hostArch), Now: time.Now, Log: o.Log},
 	}
+	if python != nil { // an interface that holds nil is not nil
+		ro.Python.Fallback = python
+	}
+	return ro
 }
 
-// File evaluates one file by itself, as [recipe.File] does, with the Python of a build folder's metadata.
-func File(ctx context.Context, o Options, path string) ([]*recipe.Recipe, error) {
-	return recipe.File(ctx, (&classes{hostArch: arch.Host()}).options(o), path)
+// File evaluates one file by itself, as [recipe.File] does, with the Python of a build folder's metadata. done ends the
+// CPython processes that it started.
+func File(ctx context.Context, o Options, path string) (recipes []*recipe.Recipe, done func(), err error) {
+	c := &classes{hostArch: arch.Host()}
+	python := c.python(o)
+	recipes, err = recipe.File(ctx, c.options(o, python), path)
+	return recipes, (&Opened{python: python}).Close, err
 }
 
 // explain says which classes an error came from, when there was a choice.

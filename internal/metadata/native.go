@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"n3x/internal/arch"
@@ -42,43 +44,53 @@ func WriteSession(topDir string, s Session) error {
 	return atomicfile.WriteIfChanged(filepath.Join(topDir, "conf", "n3x-session.conf"), s.text(), 0o644)
 }
 
-// nativeLayer puts the built-in layer into the build folder, where recipes, tasks and people can read it. In a folder that
-// cannot be written, questions see it at the same path all the same.
-func nativeLayer(o Options) (dir string, overlays []recipe.Overlay, err error) {
-	files, key, err := builtin()
-	if err != nil {
-		return "", nil, err
+// nativeLayers puts the built-in layers into the build folder, where recipes, tasks and people can read them, and returns the
+// folder that holds meta and meta-isar. In a folder that cannot be written, questions see them at the same paths all the same.
+func nativeLayers(o Options) (dir string, overlays []recipe.Overlay, err error) {
+	layers := map[string]fs.FS{"meta": isar.Meta(), "meta-isar": isar.StandIn()}
+	files := map[string][]byte{}
+	for name, layer := range layers {
+		if err := readTree(layer, name, files); err != nil {
+			return "", nil, err
+		}
 	}
-	dir = filepath.Join(o.TopDir, "n3x", key, "meta")
-	switch err = writeLayer(dir, files); {
+	dir = filepath.Join(o.TopDir, "n3x", digest(files))
+	switch err = writeTree(dir, files); {
 	case err == nil:
 		return dir, nil, nil
 	case !o.Run && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)):
-		return dir, []recipe.Overlay{{Path: dir, FS: isar.Meta()}}, nil
+		for name, layer := range layers {
+			overlays = append(overlays, recipe.Overlay{Path: filepath.Join(dir, name), FS: layer})
+		}
+		return dir, overlays, nil
 	}
-	return "", nil, diag.Failedf(diag.Pos{}, "write the built-in layer: %w", err)
+	return "", nil, diag.Failedf(diag.Pos{}, "write the built-in layers: %w", err)
 }
 
-// builtin are the files of the built-in layer, and a name for their content.
-func builtin() (files map[string][]byte, key string, err error) {
-	meta := isar.Meta()
-	files = map[string][]byte{}
-	h := sha256.New()
-	err = fs.WalkDir(meta, ".", func(name string, d fs.DirEntry, err error) error {
+// readTree adds the files of a layer, below its name.
+func readTree(layer fs.FS, below string, files map[string][]byte) error {
+	return fs.WalkDir(layer, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(meta, name)
-		files[name] = data
-		fmt.Fprintf(h, "%s %d\n", name, len(data))
-		h.Write(data)
+		data, err := fs.ReadFile(layer, name)
+		files[filepath.Join(below, name)] = data
 		return err
 	})
-	return files, hex.EncodeToString(h.Sum(nil))[:16], err
 }
 
-// writeLayer writes the files once; the last one says that all are there.
-func writeLayer(dir string, files map[string][]byte) error {
+// digest is a name for the content of files.
+func digest(files map[string][]byte) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(h, "%s %d\n", name, len(files[name]))
+		h.Write(files[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// writeTree writes the files once; the last one says that all are there.
+func writeTree(dir string, files map[string][]byte) error {
 	complete := filepath.Join(dir, "complete")
 	if _, err := os.Stat(complete); err == nil {
 		return nil

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"n3x/internal/build"
+	"n3x/internal/diag"
+	"n3x/internal/metadata"
+	"n3x/internal/query"
+)
+
+// ask answers those of bitbake's flags that build nothing. It needs no namespaces and nothing of the network.
+func (a *app) ask(ctx context.Context, o build.Options, f *bitbakeFlags, targets []string) error {
+	mo := a.metadataOptions(o)
+	pre, post := f.extraConfiguration(a.env, a.dir)
+	mo.Prefiles, mo.Postfiles = pre, post
+	mo.ConfigOnly = f.environment && len(targets) == 0 && f.buildFile == ""
+	opened, err := metadata.Open(ctx, mo)
+	if opened == nil {
+		return err
+	}
+	defer opened.Close()
+	a.tell(opened, f.quiet)
+	return errors.Join(a.answer(ctx, opened, o, f, targets), err)
+}
+
+// answer prints what was asked for.
+func (a *app) answer(ctx context.Context, opened *metadata.Opened, o build.Options, f *bitbakeFlags, targets []string) error {
+	out := bufio.NewWriter(a.stdout)
+	defer out.Flush()
+	switch {
+	case f.environment:
+		if len(targets) > 1 {
+			return diag.Userf(diag.Pos{}, "bitbake -e takes one target, not %d", len(targets)).WithHint("ask for one after the other")
+		}
+		q := query.Environment{BuildFile: f.buildFile, Dir: a.dir}
+		if len(targets) == 1 {
+			q.Target = targets[0]
+		}
+		return q.Write(ctx, out, opened.World)
+	case f.versions:
+		return query.WriteVersions(out, opened.World)
+	case f.parse:
+		_, err := fmt.Fprintln(out, query.ParseSummary(opened.World))
+		return err
+	}
+	return fmt.Errorf("BUG: nothing to answer")
+}
+
+// metadataOptions are those of questions about a build folder.
+func (a *app) metadataOptions(o build.Options) metadata.Options {
+	return metadata.Options{TopDir: o.TopDir, Env: o.Env, Python: launcher{a}, Log: func(level, text string) {
+		if level == "plain" {
+			fmt.Fprintln(a.stderr, text)
+		}
+	}}
+}
+
+// tell prints warnings and which classes were read, to standard error: the answer goes to standard output alone.
+func (a *app) tell(opened *metadata.Opened, quiet int) {
+	if quiet > 1 {
+		return
+	}
+	for _, w := range opened.Warnings() {
+		fmt.Fprintln(a.stderr, "WARNING: "+w.String())
+	}
+	if why := cmp.Or(opened.Why, ""); why != "" && quiet == 0 {
+		fmt.Fprintln(a.stderr, "NOTE: "+why)
+	}
+}
