@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"n3x/internal/bitbake/recipe"
+	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/layers"
 	"n3x/internal/metadata"
@@ -169,12 +170,11 @@ func (l *layersCall) out() io.Writer {
 
 // open reads the metadata, without recipes if these are not needed.
 func (l *layersCall) open(ctx context.Context, configOnly bool, buffers ...recipe.Overlay) (*metadata.Opened, error) {
-	opened, err := metadata.Open(ctx, metadata.Options{TopDir: l.conf.TopDir, Env: l.env, ConfigOnly: configOnly, Buffers: buffers})
-	if opened == nil || l.f.quiet {
-		return opened, err
-	}
-	for _, w := range opened.Warnings() {
-		fmt.Fprintln(l.stderr, "WARNING: "+w.String())
+	o := l.metadataOptions(build.Options{TopDir: l.conf.TopDir, Env: l.env})
+	o.ConfigOnly, o.Buffers = configOnly, buffers
+	opened, err := metadata.Open(ctx, o)
+	if opened != nil && !l.f.quiet {
+		l.tell(opened, 1)
 	}
 	return opened, err
 }

@@ -48,7 +48,7 @@ func skipsOfAll(version, name string) bool {
 
 func TestLayersLikeTheOriginal(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"layers-2.8.json"} {
+	for _, file := range []string{"layers-2.8.json", "layers-2.19.json"} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			data, err := os.ReadFile(layersVectors + file)
