@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"n3x/internal/build"
+	"n3x/internal/cpython"
 	"n3x/internal/diag"
 	"n3x/internal/sandbox"
 )
@@ -28,7 +29,7 @@ func (l launcher) Python(ctx context.Context, reason string) (argv, env []string
 	if err != nil {
 		return nil, nil, err
 	}
-	return nil, nil, diag.Userf(diag.Pos{}, "python3 of %s cannot be started yet", dir).WithHint("set N3X_PYTHON to a python3 of this machine")
+	return cpython.InTree(dir, l.a.env["PATH"])
 }
 
 // pythonTree gives the folder that holds Debian's python3, which is made when it is missing: by this process when it is

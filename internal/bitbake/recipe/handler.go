@@ -46,9 +46,15 @@ func (e *evaluator) fire(event string, more ...string) error {
 				WithHint("define it by `python %s() {` before addhandler", h.name)
 		}
 		pos := functionPos(e.d, h.name)
-		if err := e.exec(body, pyeval.Site{Pos: pos, Name: h.name, Event: attributes}); err != nil {
+		if err := e.exec(body, pyeval.Site{Pos: pos, Name: e.handlerName(h.name), Event: attributes}); err != nil {
 			return placed(pos, err)
 		}
 	}
 	return nil
+}
+
+// handlerName is what BitBake calls a handler's function, which history shows: handlers are registered for each multiconfig.
+func (e *evaluator) handlerName(name string) string {
+	mc, _, _ := e.d.Var("BB_CURRENT_MC", true)
+	return strings.ReplaceAll(mc, "-", "_") + name
 }
