@@ -151,6 +151,11 @@ func callGet(a *arguments) (any, error) {
 	if a.bad {
 		return nil, nil
 	}
+	if o, ok := a.vars.(pyeval.Originator); ok && name == pyeval.OriginalEnvironment && flag == "" {
+		if env := o.OriginalEnvironment(); env != nil {
+			return tuple{a.l.handle(env), false}, nil
+		}
+	}
 	if r, ok := a.vars.(pyeval.Reader); ok {
 		return valueOf(r.Read(name, flag, how))
 	}

@@ -67,6 +67,7 @@ var _ interface {
 	pyeval.DependencyMarker
 	pyeval.Observer
 	pyeval.Listener
+	pyeval.Originator
 	pyeval.Snapshotter
 	pyeval.ObjectStore
 	pyeval.Reader
@@ -310,6 +311,14 @@ func (d *Data) CreateCopy() pyeval.Vars { return d.Copy() }
 func (d *Data) Inherits(class string) bool {
 	s, _ := d.Assigned("__inherit_cache")
 	return slices.ContainsFunc(ParseList(s), func(path string) bool { return strings.HasSuffix(path, "/"+class+".bbclass") })
+}
+
+// OriginalEnvironment implements [pyeval.Originator]; what is written to it is seen nowhere else.
+func (d *Data) OriginalEnvironment() pyeval.Vars {
+	if d.Environment == nil {
+		return nil
+	}
+	return d.Environment.Copy()
 }
 
 // MarkDependency tells whoever evaluates Python for d that a file was read or looked for.

@@ -75,7 +75,7 @@ func TestEveryFieldOfStores(t *testing.T) {
 	t.Parallel()
 	handled := map[string]string{
 		"top": "encoded", "origin": "encoded", "old": "encoded", "filters": "encoded", "renamed": "encoded",
-		"eval": "given anew", "Environment": "given anew", "ready": "of the base",
+		"local": "of use only while layer.conf files are read", "eval": "given anew", "Environment": "given anew", "ready": "of the base",
 		"cache": "computed", "evaluating": "none between evaluations", "expanding": "none between evaluations", "depth": "none between evaluations",
 		"overrides": "computed", "overrideSet": "computed", "overrideDeps": "computed", "reads": "none between evaluations",
 	}

@@ -54,8 +54,16 @@ type Placer interface {
 	At(pos diag.Pos, function string)
 }
 
+// OriginalEnvironment is the variable that holds a datastore, see [Originator].
+const OriginalEnvironment = "BB_ORIGENV"
+
 // readVar is getVar, or getVarFlag for a flag that is not "".
 func (r *run) readVar(d *data, name, flag string, how ReadMode) (starlark.Value, error) {
+	if o, ok := d.vars.(Originator); ok && name == OriginalEnvironment && flag == "" {
+		if env := o.OriginalEnvironment(); env != nil {
+			return &data{vars: env}, nil
+		}
+	}
 	reader, ok := d.vars.(Reader)
 	switch {
 	case ok:

@@ -73,6 +73,11 @@ type DependencyMarker interface {
 	MarkDependency(path string)
 }
 
+// Originator is what a datastore has whose variable BB_ORIGENV is a datastore: the environment that the program was started with.
+type Originator interface {
+	OriginalEnvironment() Vars // nil when there is none
+}
+
 // Snapshotter is what a datastore has that can take back changes. With a [Fallback], code that
 // meets an unsupported construct after it has changed variables is rolled back and run again there.
 type Snapshotter interface {

@@ -41,6 +41,7 @@ func inheritEnvironment(d *datastore.Data, environ map[string]string) error {
 			return diag.Userf(diag.Pos{}, "environment: %w", err)
 		}
 	}
+	origin.Freeze()
 	d.Environment = origin
 	allowed := approved(environ)
 	for _, name := range slices.Sorted(maps.Keys(environ)) {

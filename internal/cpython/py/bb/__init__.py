@@ -163,6 +163,7 @@ def __getattr__(name):
 
 
 import bb.data_smart  # noqa: E402
+import bb.filter  # noqa: E402
 import bb.parse  # noqa: E402
 import bb.utils  # noqa: E402
 import bb.data  # noqa: E402

@@ -185,6 +185,20 @@ class Context(MutableMapping):
 context = Context()
 
 
+imported = set()  # the paths whose packages have been imported as a whole
+
+
+def import_all():
+    """Import what addpylib does in BitBake: each package and the modules of its BBIMPORTS."""
+    if current_paths in imported:
+        return
+    imported.add(current_paths)
+    for _, name in paths[current_paths][1]:
+        module = package(name)
+        for one in getattr(module, "BBIMPORTS", ()):
+            importlib.import_module(name + "." + one)
+
+
 def inject(name, module):
     """What another process has put into bb.utils._context."""
     try:

@@ -131,6 +131,8 @@ def packed(value):
 
 def unpacked(answer, handle, name, flag):
     value, is_object = answer
+    if type(value) is int:
+        return of(value)
     if not is_object:
         return value
     stored = parsed(value)

@@ -89,6 +89,7 @@ def vercmp_string_op(a, b, op):
     raise VersionStringException('Unsupported comparison operator "%s"' % op)
 
 
+@bb.filter.filter_proc(name="bb.utils.explode_deps")
 def explode_deps(s):
     """Names without the versions in parentheses behind them."""
     found, inside = [], False

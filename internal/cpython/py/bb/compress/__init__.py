@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Compressed files: tasks use them, parsing does not."""
