@@ -37,6 +37,7 @@ type shared struct {
 	interp   *pyeval.Interp
 	warnings *warnings
 	topDir   string
+	alone    bool    // one file is read by itself, without layers
 	before   release // the release to follow
 	// libraries are the functions of files: defs -> *library
 	libraries sync.Map
@@ -376,7 +377,7 @@ func (e *evaluator) includeOne(pos diag.Pos, name, bbpath string, require bool) 
 	}
 	path := name
 	if !filepath.IsAbs(name) {
-		path = e.which(filepath.Dir(pos.File)+":"+bbpath, name)
+		path = e.which(dirName(pos.File)+":"+bbpath, name)
 	}
 	if path != "" && e.state.known[path] {
 		if file, _, _ := e.d.Var("FILE", false); e.tree.exists(path) {
@@ -408,7 +409,7 @@ func (e *evaluator) missing(pos diag.Pos, name, bbpath string) error {
 	err := diag.Userf(pos, "could not include required file %s", name)
 	dir, base := filepath.Split(name)
 	var names []string
-	for root := range strings.SplitSeq(filepath.Dir(pos.File)+":"+bbpath, ":") {
+	for root := range strings.SplitSeq(dirName(pos.File)+":"+bbpath, ":") {
 		if filepath.IsAbs(name) {
 			root = ""
 		}

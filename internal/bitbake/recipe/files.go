@@ -133,6 +133,15 @@ func joinPath(dir, name string) string {
 	return dir + "/" + name
 }
 
+// dirName is Python's os.path.dirname: nothing is cleaned.
+func dirName(path string) string {
+	dir := path[:strings.LastIndexByte(path, '/')+1]
+	if trimmed := strings.TrimRight(dir, "/"); trimmed != "" {
+		return trimmed
+	}
+	return dir
+}
+
 // glob is Python's glob.glob, sorted. Only the folders that a pattern names are read.
 func (t *tree) glob(pattern string) []string {
 	if !strings.ContainsAny(pattern, "*?[") {

@@ -30,6 +30,11 @@ func (base *evaluator) recipe(ctx context.Context, mc, file, layer string, appen
 			return nil, err
 		}
 	}
+	if layer == "" && !e.alone {
+		if err := e.d.SetNone("FILE_LAYERNAME"); err != nil {
+			return nil, err
+		}
+	}
 	// The recipe's own FILE stays, so it is set here and file finds it in place.
 	if err := e.setFile(file, false, false); err != nil {
 		return nil, err

@@ -120,6 +120,10 @@ func (p *priorities) needs(base *evaluator, c string, present []string) error {
 				if err := dep.check(d.LastSet(variable+c), c, have); err != nil {
 					errs = append(errs, err)
 				}
+			} else if len(dep.constraints) > 0 {
+				if con := dep.constraints[0]; have == "" || !compareOp(have, con[1], con[0]) {
+					continue // a recommendation that is not met has no say in the priority
+				}
 			}
 			p.depends[c] = append(p.depends[c], dep.name)
 		}

@@ -2,7 +2,10 @@ package recipe
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,9 +13,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"n3x/internal/bitbake/datastore"
+	"n3x/internal/diag"
 )
 
 // worldAnswer is what testdata/record_world.py writes for one multiconfig.
@@ -38,7 +43,11 @@ type recipeAnswer struct {
 	Tasks    []string                     `json:"tasks"`
 	Parents  map[string][]string          `json:"parents"`
 	Flags    map[string]map[string]string `json:"flags"`
-	Vars     map[string]*string           `json:"vars"`
+	Vars     map[string]*string           `json:"vars"`  // those whose value is another than in the base configuration
+	Funcs    map[string]string            `json:"funcs"` // digests of the functions that the base configuration does not have so
+	Error    string                       `json:"error"`
+	At       string                       `json:"at"`
+	Words    []string                     `json:"words"`
 }
 
 // unpack writes an archive's cases and gives their names.
@@ -70,40 +79,88 @@ func unpack(t *testing.T, archive string) (root string, cases []string) {
 
 // TestWorld holds whole build directories against what BitBake answered.
 func TestWorld(t *testing.T) {
-	root, cases := unpack(t, "testdata/world.txtar")
-	want := readRecorded(t, "testdata/world.json")
-	for _, name := range cases {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(root, name)
-			w, err := Load(context.Background(), Options{TopDir: filepath.Join(dir, "build")})
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareWorld(t, w, dir, want.Cases[name])
-		})
+	values, builds := 0, 0
+	for _, archive := range []string{"world", "layers-isar", "layers-oe"} {
+		root, cases := unpack(t, "testdata/"+archive+".txtar")
+		want := readRecorded(t, "testdata/"+archive+".json")
+		for _, name := range cases {
+			t.Run(archive+"/"+name, func(t *testing.T) {
+				dir := filepath.Join(root, name)
+				w, err := Load(context.Background(), Options{TopDir: filepath.Join(dir, "build"), BitBake: want.BitBake})
+				if _, refused := want.Cases[name]["error"]; refused {
+					checkRefusal(t, dir, want.Cases[name], err)
+					values++
+					return
+				}
+				if w == nil {
+					t.Fatal(err)
+				}
+				values += compareWorld(t, w, err, dir, want.Cases[name])
+				if strings.HasPrefix(archive, "layers") {
+					builds++
+				}
+			})
+		}
+	}
+	if values < minLayerValues || builds < minBuilds {
+		t.Errorf("only %d values from %d builds; want %d and %d", values, builds, minLayerValues, minBuilds)
 	}
 }
 
-func compareWorld(t *testing.T, w *World, root string, want map[string]json.RawMessage) {
+// The corpus must not shrink below these. A build has at least two layers of its own.
+const (
+	minLayerValues = 2000
+	minBuilds      = 3
+)
+
+// compareWorld gives the number of values compared.
+func compareWorld(t *testing.T, w *World, loadErr error, root string, want map[string]json.RawMessage) int {
 	t.Helper()
 	if len(want) == 0 || len(want) != len(w.Multiconfigs()) {
 		t.Fatalf("multiconfigs %q, BitBake has %d", w.Multiconfigs(), len(want))
 	}
+	var printed strings.Builder
+	if loadErr != nil {
+		diag.Render(&printed, "n3x", loadErr)
+	}
+	values, refused := 0, 0
 	for mc, raw := range want {
 		var a worldAnswer
 		if err := json.Unmarshal(raw, &a); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(clean(a.Base), clean(worldVariables(w.Base(mc), root))); diff != "" {
+		base := worldVariables(w.Base(mc), root)
+		if diff := cmp.Diff(clean(maps.Clone(a.Base)), clean(maps.Clone(base))); diff != "" {
 			t.Errorf("base of %q: BitBake (-), got (+):\n%s", mc, diff)
 		}
+		values += len(a.Base) + len(a.Providers)
 		got := map[string]recipeAnswer{}
 		for _, r := range w.Recipes(mc) {
-			got[strings.ReplaceAll(r.Name(), root, "@ROOT@")] = describeRecipe(t, r, root)
+			got[strings.ReplaceAll(r.Name(), root, "@ROOT@")] = describeRecipe(t, r, root, base, w.Base(mc))
 		}
 		for name, r := range a.Recipes {
+			if r.Error != "" {
+				refused++
+				values++
+				for _, word := range append(r.Words, r.At) {
+					if !strings.Contains(strings.ReplaceAll(printed.String(), root, "@ROOT@"), word) {
+						t.Errorf("%s: %q of BitBake's message is not in:\n%s", name, word, printed.String())
+					}
+				}
+				continue
+			}
 			r.Vars = clean(r.Vars)
-			if diff := cmp.Diff(r, got[name]); diff != "" {
+			if r.Skip == "True" && got[name].Skip != "" {
+				r.Skip = got[name].Skip // BitBake forgets the reason when a file is skipped while it is read
+			}
+			if r.Layer == nil {
+				r.Layer = new(string)
+			}
+			values += 6 + len(r.Vars) + len(r.Funcs) + len(r.Tasks)
+			for task, flags := range r.Flags {
+				values += len(flags) + len(r.Parents[task])
+			}
+			if diff := cmp.Diff(r, got[name], cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s: BitBake (-), got (+):\n%s", name, diff)
 			}
 			delete(got, name)
@@ -114,15 +171,21 @@ func compareWorld(t *testing.T, w *World, root string, want map[string]json.RawM
 		for item, name := range a.Providers {
 			r, err := w.Provider(mc, item)
 			if err != nil {
-				t.Error(err)
+				if name != nil {
+					t.Error(err)
+				}
 			} else if g := strings.ReplaceAll(r.Name(), root, "@ROOT@"); name == nil || g != *name {
-				t.Errorf("provider of %s in %q: %s, want %v", item, mc, g, name)
+				t.Errorf("provider of %s in %q: %s, want %v", item, mc, g, *name)
 			}
 		}
 	}
+	if refused == 0 && loadErr != nil {
+		t.Error(loadErr)
+	}
+	return values
 }
 
-func describeRecipe(t *testing.T, r *Recipe, root string) recipeAnswer {
+func describeRecipe(t *testing.T, r *Recipe, root string, base map[string]*string, common *datastore.Data) recipeAnswer {
 	t.Helper()
 	hide := func(list []string) []string {
 		out := []string{}
@@ -154,7 +217,35 @@ func describeRecipe(t *testing.T, r *Recipe, root string) recipeAnswer {
 		}
 	}
 	a.Vars = clean(worldVariables(r.Data, root))
+	for name, v := range a.Vars {
+		if old, ok := base[name]; ok && (v == old || v != nil && old != nil && *v == *old) {
+			delete(a.Vars, name)
+		}
+	}
+	known := digests(t, common, root)
+	a.Funcs = digests(t, r.Data, root)
+	maps.DeleteFunc(a.Funcs, func(name, digest string) bool { return known[name] == digest })
 	return a
+}
+
+// digests are the first digits of the functions' SHA-256; shell functions are expanded.
+func digests(t *testing.T, d *datastore.Data, root string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, name := range d.Keys() {
+		if f, _, _ := d.VarFlag(name, "func", false); f == "" || strings.HasPrefix(name, "__anon_") {
+			continue
+		}
+		python, _, _ := d.VarFlag(name, "python", false)
+		body, _, err := d.Var(name, python == "")
+		if err != nil {
+			t.Error(err)
+		}
+		if body != "" {
+			out[name] = fmt.Sprintf("%x", sha256.Sum256([]byte(strings.ReplaceAll(body, root, "@ROOT@"))))[:8]
+		}
+	}
+	return out
 }
 
 func worldVariables(d *datastore.Data, root string) map[string]*string {

@@ -64,7 +64,7 @@ def refusal(e, root, parts):
         lines = open(path, encoding="utf-8", errors="replace").read().split("\n")
         source = "\n".join(lines[max(0, int(line) - 3):int(line)])
     words = lambda s: set(re.findall(r"[A-Za-z0-9_][\w:.+-]*[\w]", s))
-    out["words"] = sorted(words(text.replace(root, "")) & words(source))
+    out["words"] = sorted((words(text.replace(root, "")) & words(source)) - set("bb or is it the not in of a an".split()))
     return out
 
 
