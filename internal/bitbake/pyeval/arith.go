@@ -23,6 +23,9 @@ func (r *run) binary(op string, x, y starlark.Value) (starlark.Value, error) {
 	if v, err := r.sequenceOp(op, x, y); v != nil || err != nil {
 		return v, err
 	}
+	if p, ok := x.(*pathValue); ok && op == "/" {
+		return joinPaths([]starlark.Value{p, y})
+	}
 	if op == "%" {
 		switch x := x.(type) {
 		case starlark.String:

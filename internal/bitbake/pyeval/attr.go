@@ -59,11 +59,32 @@ func (r *run) findAttr(x starlark.Value, name string) (starlark.Value, error) {
 		}
 		return nil, unsupported("the attribute %s of a %s", name, x.kind)
 	case *exc:
-		return x.attr(name)
+		return x.attr(r, name)
 	case *excClass:
 		if name == "__name__" || name == "__qualname__" {
 			return text(x.name), nil
 		}
+		return bound(classAttr(x, name), nil, x), nil
+	case *pyClass:
+		if name == "__name__" {
+			return text(x.name), nil
+		}
+		if p, ok := classAttr(x, name).(*property); ok {
+			return p, nil
+		}
+		return bound(classAttr(x, name), nil, x), nil
+	case *instance:
+		return x.attr(r, name)
+	case *record:
+		return x.attr(name)
+	case *superOf:
+		return x.attr(name)
+	case *property:
+		return x.attr(name)
+	case *sourceModule:
+		return x.attr(r, name)
+	case *pathValue:
+		return x.attr(r, name)
 	case *pyType:
 		return r.typeAttr(x, name)
 	case *openFile:
@@ -127,7 +148,7 @@ func (r *run) typeAttr(t *pyType, name string) (starlark.Value, error) {
 		return text(t.name), nil
 	case t.name == "str" && name == "maketrans":
 		return builtin(name, strMaketrans), nil
-	case t.name == "dict" && name == "fromkeys":
+	case (t.name == "dict" || t.name == "OrderedDict") && name == "fromkeys":
 		return builtin(name, dictFromkeys), nil
 	}
 	known := false
@@ -156,7 +177,7 @@ func (r *run) typeAttr(t *pyType, name string) (starlark.Value, error) {
 	}), nil
 }
 
-func (x *exc) attr(name string) (starlark.Value, error) {
+func (x *exc) attr(r *run, name string) (starlark.Value, error) {
 	if v := x.attrs[name]; v != nil {
 		return v, nil
 	}
@@ -165,6 +186,11 @@ func (x *exc) attr(name string) (starlark.Value, error) {
 		return x.args, nil
 	case name == "__class__":
 		return x.class, nil
+	case classAttr(x.class, name) != nil:
+		if p, ok := classAttr(x.class, name).(*property); ok {
+			return p.read(r, x)
+		}
+		return bound(classAttr(x.class, name), x, x.class), nil
 	case strings.HasPrefix(name, "__") || x.cause != nil || x.class.is(osError) || x.class.is(subprocessError) || x.class.is(cmdError):
 		return nil, unsupported("the attribute %s of a %s", name, x.class.name)
 	}

@@ -18,7 +18,8 @@ func makeBB() *module {
 		}
 		return out
 	}
-	parse := ns("bb.parse", map[string]impl{"vars_from_file": bbVarsFromFile, "mark_dependency": bbMarkDependency, "resolve_file": bbResolveFile},
+	filter := ns("bb.filter", map[string]impl{"filter_proc": bbFilterProc}, nil)
+	parse := ns("bb.parse", map[string]impl{"vardepsexclude": sameFunction, "vars_from_file": bbVarsFromFile, "mark_dependency": bbMarkDependency, "resolve_file": bbResolveFile},
 		map[string]starlark.Value{"SkipRecipe": skipRecipe, "SkipPackage": skipPackage, "ParseError": parseError})
 	data := ns("bb.data", map[string]impl{
 		"inherits_class": bbInheritsClass,
@@ -30,7 +31,7 @@ func makeBB() *module {
 	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask}, nil)
 	smart := ns("bb.data_smart", nil, map[string]starlark.Value{"ExpansionError": expansionError})
 	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI}, map[string]starlark.Value{
-		"BBFetchException": fetchError, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(),
+		"BBFetchException": fetchError, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(), "FetchMethod": rootClass("FetchMethod", ""),
 	})
 	oldFetch := ns("bb.fetch", nil, nil)
 	oldFetch.attrs = fetch.attrs
@@ -38,7 +39,7 @@ func makeBB() *module {
 	for _, name := range events {
 		event.attrs[name] = &eventClass{name: name}
 	}
-	sub := values(parse, data, build, smart, fetch, oldFetch, event, makeBBUtils(), makeBBProcess(), ns("bb.persist_data", map[string]impl{"persist": bbPersist}, nil))
+	sub := values(parse, filter, data, build, smart, fetch, oldFetch, event, makeBBUtils(), makeBBProcess(), ns("bb.persist_data", map[string]impl{"persist": bbPersist}, nil))
 	sub["BBHandledException"] = bbHandledException
 	return ns("bb", map[string]impl{
 		"note": bbLog("note"), "plain": bbLog("plain"), "warn": bbLog("warn"), "warnonce": bbLog("warn"), "error": bbLog("error"),
@@ -349,7 +350,7 @@ func urlParams(url, params string) (*starlark.Dict, error) {
 
 // events are the event classes that handlers in metadata compare with.
 var events = []string{
-	"RecipePreFinalise", "RecipeParsed", "RecipeTaskPreProcess", "RecipePostKeyExpansion", "ConfigParsed", "MultiConfigParsed",
+	"RecipePreDeferredInherits", "RecipePreFinalise", "RecipeParsed", "RecipeTaskPreProcess", "RecipePostKeyExpansion", "ConfigParsed", "MultiConfigParsed",
 	"BuildStarted", "BuildInit", "BuildCompleted", "ParseStarted", "ParseCompleted", "ParseProgress", "CookerExit", "NoProvider",
 	"MultipleProviders", "SanityCheck", "SanityCheckFailed", "HeartbeatEvent", "TreeDataPreparationStarted", "DepTreeGenerated",
 }

@@ -11,7 +11,7 @@ import (
 
 func makeBBUtils() *module {
 	return ns("bb.utils", map[string]impl{
-		"contains": bbContains(false), "contains_any": bbContains(true), "filter": bbFilter, "to_boolean": bbToBoolean,
+		"contains": bbContains(false), "contains_any": bbContains(true), "filter": bbFilter, "filter_string": bbFilterString, "to_boolean": bbToBoolean,
 		"cpu_count": osCPUCount, "vercmp_string": bbVercmpString, "vercmp_string_op": bbVercmpStringOp, "vercmp": bbVercmp,
 		"split_version": bbSplitVersion, "explode_deps": bbExplodeDeps, "explode_dep_versions2": bbExplodeDepVersions2,
 		"join_deps": bbJoinDeps, "which": bbWhich, "export_proxies": onData(1, func(*run, *data, args) (starlark.Value, error) { return none() }),
@@ -96,12 +96,17 @@ func bbFilter(r *run, a args) (starlark.Value, error) {
 	if err != nil || value == "" {
 		return text(""), err
 	}
-	wanted, err := r.itemSet(v[1])
+	return r.filterWords(strings.FieldsFunc(value, isSpace), v[1])
+}
+
+// filterWords keeps the words that are among those of check, sorted and each once.
+func (r *run) filterWords(words []string, check starlark.Value) (starlark.Value, error) {
+	wanted, err := r.itemSet(check)
 	if err != nil {
 		return nil, err
 	}
 	var found []string
-	for _, w := range strings.FieldsFunc(value, isSpace) {
+	for _, w := range words {
 		has, err := wanted.Has(text(w))
 		if err != nil {
 			return nil, err

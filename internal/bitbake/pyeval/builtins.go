@@ -41,6 +41,9 @@ func makeBuiltins() map[string]starlark.Value {
 	for _, t := range pyTypes() {
 		out[t.name] = t
 	}
+	for name, v := range classBuiltins() {
+		out[name] = v
+	}
 	for _, c := range builtinExceptions {
 		out[c.name] = c
 	}
@@ -278,6 +281,9 @@ func isInstance(v, class starlark.Value) (bool, error) {
 	case *excClass:
 		x, ok := v.(*exc)
 		return ok && x.class.is(c), nil
+	case *pyClass:
+		o, ok := v.(*instance)
+		return ok && isSubclass(o.class, c), nil
 	case *eventClass:
 		return c.matches(v)
 	case *module:
@@ -290,12 +296,12 @@ func biIssubclass(_ *run, a args) (starlark.Value, error) {
 	if err := a.exactly(2); err != nil {
 		return nil, err
 	}
-	c, ok1 := a.pos[0].(*excClass)
-	d, ok2 := a.pos[1].(*excClass)
+	c, ok1 := a.pos[0].(classValue)
+	d, ok2 := a.pos[1].(classValue)
 	if !ok1 || !ok2 {
 		return nil, unsupported("issubclass() with these classes")
 	}
-	return boolean(c.is(d)), nil
+	return boolean(isSubclass(c, d)), nil
 }
 
 func biLen(_ *run, a args) (starlark.Value, error) {
@@ -319,6 +325,8 @@ func biLen(_ *run, a args) (starlark.Value, error) {
 		return number(v.dict.Len()), nil
 	case *dictLike:
 		return number(v.dict.Len()), nil
+	case *record:
+		return number(len(v.values)), nil
 	case *rng:
 		return starlark.MakeInt64(v.len()), nil
 	case *data:

@@ -90,7 +90,12 @@ func equal(x, y starlark.Value, depth int) (bool, error) {
 	case *uuidValue:
 		b, ok := y.(*uuidValue)
 		return ok && a.id == b.id, nil
-	case *slice, *structTime, *pattern, *dictLike:
+	case *instance:
+		if b, ok := y.(*instance); ok && (a.class.data || b.class.data) {
+			return false, unsupported("a comparison of dataclass objects")
+		}
+		return x == y, nil
+	case *slice, *structTime, *pattern, *dictLike, *pathValue, *boundMethod:
 		return false, unsupported("a comparison of %s objects", typeName(x))
 	}
 	if a, ok := asSet(x); ok {

@@ -6,7 +6,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// dictLike is a collections.Counter or defaultdict: a dict with an answer for keys that it lacks.
+// dictLike is a collections.OrderedDict, Counter or defaultdict; the latter two have an answer for keys that they lack.
 type dictLike struct {
 	opaque
 	kind    string
@@ -61,6 +61,8 @@ func (d *dictLike) item(r *run, key starlark.Value) (starlark.Value, error) {
 	switch {
 	case err != nil || found:
 		return v, err
+	case d.kind == "OrderedDict":
+		return nil, &raised{&exc{class: keyError, args: starlark.Tuple{key}}}
 	case d.factory == nil:
 		return number(0), nil
 	}

@@ -22,6 +22,8 @@ type emitter struct {
 	scope    *scope
 	serial   int
 	refusals []*Unsupported // constructs that are refused when they are reached
+	globals  string         // the helper that resolves names which are not local; "" = depends on the scope
+	module   bool           // the text is a module's: its functions see what that binds, and Python's own names
 }
 
 // program is translated and compiled Python; it is immutable.
@@ -90,11 +92,18 @@ func compileBody(body string, params ...string) (*program, error) {
 // compileDef translates one function of a `def` block.
 func compileDef(file, source string, first int, fn *python.FunctionDef) (*program, error) {
 	e := newEmitter(file, source, first)
-	var stmts []syntax.Stmt
-	for _, x := range fn.Decorators {
-		stmts = append(stmts, e.refuse(x.Start(), "a decorator"))
+	defer e.enter(&scope{})()
+	return e.compile(e.topDef(fn))
+}
+
+// topDef translates a function at the top level of a program.
+func (e *emitter) topDef(fn *python.FunctionDef) []syntax.Stmt {
+	stmts, names := e.decorators(fn.Decorators)
+	stmts = append(stmts, e.function(fn, survey(fn.Body), false))
+	if len(names) == 0 {
+		return stmts
 	}
-	return e.compile(append(stmts, e.function(fn, survey(fn.Body), false)))
+	return append(stmts, e.set(fn.Pos, e.ident(fn.Pos, fn.Name), e.decorated(fn.Pos, e.ident(fn.Pos, fn.Name), names)))
 }
 
 func (e *emitter) pos(p python.Pos) syntax.Position {
@@ -160,6 +169,9 @@ func clip(s string) string {
 // variable reads a variable.
 func (e *emitter) variable(p python.Pos, name string) syntax.Expr {
 	s := e.scope.lookup(name)
+	if s != nil && s.frame == moduleFrame {
+		return e.call(p, "$modulename", e.ident(p, moduleFrame), e.str(p, name))
+	}
 	if s != nil && s.frame != "" {
 		return &syntax.DotExpr{X: e.ident(p, s.frame), Dot: e.pos(p), NamePos: e.pos(p), Name: e.ident(p, name)}
 	}
@@ -167,7 +179,11 @@ func (e *emitter) variable(p python.Pos, name string) syntax.Expr {
 		return e.ident(p, name)
 	}
 	helper := "$global"
-	if e.scope.top {
+	if e.globals != "" {
+		helper = e.globals
+	} else if e.module {
+		helper = "$builtin"
+	} else if e.scope.top {
 		helper = "$name"
 	} else if e.scope.comp {
 		helper = "$compname"

@@ -192,6 +192,9 @@ func (e *emitter) enter(s *scope) func() {
 
 // callExpr translates a call. Starlark takes at most one *x and one **x, behind everything else.
 func (e *emitter) callExpr(x *python.Call) syntax.Expr {
+	if s := e.superCall(x); s != nil {
+		return s
+	}
 	var positional, named, maps []syntax.Expr
 	stars := 0
 	for _, a := range x.Args {

@@ -45,6 +45,9 @@ func (e *emitter) function(fn *python.FunctionDef, f *facts, top bool) *syntax.D
 	}
 	defer e.enter(s)()
 	s.top, s.comp = top, false
+	if s.parent != nil && s.parent.class && len(fn.Params) > 0 {
+		s.self = fn.Params[0].Name
+	}
 	if f.boxed || f.yields {
 		s.frame = e.fresh("frame")
 	}
@@ -150,10 +153,12 @@ func (e *emitter) stmt(s python.Stmt) []syntax.Stmt {
 		fail := e.exprStmt(e.call(s.Pos, "$assert", e.optional(s.Pos, s.Msg)))
 		return one(&syntax.IfStmt{If: e.pos(s.Pos), Cond: e.not(s.Pos, e.expr(s.Cond)), True: one(fail)})
 	case *python.Global:
+		if e.module {
+			return nil
+		}
 		return one(e.refuse(s.Pos, "the statement \"global\""))
 	case *python.ClassDef:
-		out := e.assign(&python.Name{Pos: s.Pos, ID: s.Name}, e.none(s.Pos))
-		return append(one(e.refuse(s.Pos, "the statement \"class\"")), out...)
+		return e.classStmt(s)
 	}
 	return one(e.refuse(s.Start(), "this statement"))
 }
@@ -183,6 +188,9 @@ func (e *emitter) assign(target python.Expr, value syntax.Expr) []syntax.Stmt {
 	p := target.Start()
 	switch t := target.(type) {
 	case *python.Name:
+		if owner := e.scope.lookup(t.ID); owner != nil && owner.frame == moduleFrame {
+			return one(e.exprStmt(e.call(p, "$setmodule", e.ident(p, moduleFrame), e.str(p, t.ID), value)))
+		}
 		if lhs := e.store(p, t.ID); lhs != nil {
 			return one(e.set(p, lhs, value))
 		}
@@ -230,6 +238,9 @@ func (e *emitter) augAssign(s *python.AugAssign) []syntax.Stmt {
 		if lhs == nil {
 			return one(e.refuse(s.Pos, "an assignment to the global "+strconv.Quote(t.ID)))
 		}
+		if e.scope.lookup(t.ID).frame == moduleFrame {
+			return e.assign(t, e.call(s.Pos, "$inplace", op, e.variable(t.Pos, t.ID), e.expr(s.X)))
+		}
 		return one(e.set(s.Pos, lhs, e.call(s.Pos, "$inplace", op, e.variable(t.Pos, t.ID), e.expr(s.X))))
 	case *python.Subscript:
 		first, x := e.temp(s.Pos, e.expr(t.X))
@@ -237,6 +248,11 @@ func (e *emitter) augAssign(s *python.AugAssign) []syntax.Stmt {
 		value := e.call(s.Pos, "$inplace", op, e.call(s.Pos, "$index", x(), i()), e.expr(s.X))
 		third, v := e.temp(s.Pos, value)
 		return []syntax.Stmt{first, second, third, e.exprStmt(e.call(s.Pos, "$setitem", x(), i(), v()))}
+	case *python.Attribute:
+		first, x := e.temp(s.Pos, e.expr(t.X))
+		name := e.str(s.Pos, t.Attr)
+		value := e.call(s.Pos, "$inplace", op, e.call(s.Pos, "$attr", x(), name), e.expr(s.X))
+		return []syntax.Stmt{first, e.exprStmt(e.call(s.Pos, "$setattr", x(), name, value))}
 	}
 	return one(e.refuse(s.Pos, "this target of an augmented assignment"))
 }
@@ -256,7 +272,7 @@ func (e *emitter) forStmt(s *python.For) []syntax.Stmt {
 	return e.loop(s.Pos, s.Else, func() []syntax.Stmt {
 		var vars syntax.Expr
 		var head []syntax.Stmt
-		if t, ok := s.Target.(*python.Name); ok {
+		if t, ok := s.Target.(*python.Name); ok && !e.scope.inModule(t.ID) {
 			vars = e.store(t.Pos, t.ID)
 		}
 		if vars == nil {
@@ -316,17 +332,16 @@ func (e *emitter) branch(p python.Pos, tok syntax.Token) []syntax.Stmt {
 
 // innerDef translates a def inside of a function.
 func (e *emitter) innerDef(s *python.FunctionDef) []syntax.Stmt {
-	var out []syntax.Stmt
-	for _, x := range s.Decorators {
-		out = append(out, e.refuse(x.Start(), "a decorator"))
-	}
+	out, names := e.decorators(s.Decorators)
 	def := e.function(s, survey(s.Body), false)
 	owner := e.scope.lookup(s.Name)
-	if owner == nil || owner.frame == "" {
+	if len(names) == 0 && (owner == nil || owner.frame == "") {
 		return append(out, def)
 	}
-	def.Name = e.ident(s.Pos, e.fresh("def"))
-	return append(out, def, e.set(s.Pos, e.store(s.Pos, s.Name), e.ident(s.Pos, def.Name.Name)))
+	if !e.scope.inModule(s.Name) {
+		def.Name = e.ident(s.Pos, e.fresh("def"))
+	}
+	return append(append(out, def), e.assign(&python.Name{Pos: s.Pos, ID: s.Name}, e.decorated(s.Pos, e.ident(s.Pos, def.Name.Name), names))...)
 }
 
 func (e *emitter) importStmt(s *python.Import) []syntax.Stmt {
@@ -361,7 +376,7 @@ func (e *emitter) del(s *python.Del) []syntax.Stmt {
 		case *python.Subscript:
 			out = append(out, e.exprStmt(e.call(s.Pos, "$delitem", e.expr(t.X), e.index(t.Index))))
 		case *python.Name:
-			if owner := e.scope.lookup(t.ID); owner != nil && owner.frame != "" {
+			if owner := e.scope.lookup(t.ID); owner != nil && owner.frame != "" && owner.frame != moduleFrame {
 				out = append(out, e.exprStmt(e.call(s.Pos, "$delvar", e.ident(s.Pos, owner.frame), e.str(s.Pos, t.ID))))
 				continue
 			}

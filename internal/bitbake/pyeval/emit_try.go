@@ -61,7 +61,7 @@ func (e *emitter) handler(h python.Handler) ([]syntax.Stmt, syntax.Expr) {
 	if h.Name != "" {
 		d := def[0].(*syntax.DefStmt)
 		d.Body = append(e.assign(&python.Name{Pos: h.Pos, ID: h.Name}, e.ident(h.Pos, param)), d.Body...)
-		if owner := e.scope.lookup(h.Name); owner != nil && owner.frame != "" {
+		if owner := e.scope.lookup(h.Name); owner != nil && owner.frame != "" && owner.frame != moduleFrame {
 			forget = e.closure(h.Pos, e.call(h.Pos, "$forget", e.ident(h.Pos, owner.frame), e.str(h.Pos, h.Name)))
 		}
 	}

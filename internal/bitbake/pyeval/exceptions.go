@@ -17,6 +17,9 @@ type excClass struct {
 	name string
 	base *excClass
 	text func(*exc) (string, error) // str() of its exceptions; nil = that of the base
+
+	attrs  map[string]starlark.Value // of a class that Python code defines; nil for others
+	frozen bool
 }
 
 // exc is an exception; raised carries it through Go.
@@ -42,6 +45,9 @@ func (x *exc) text() string {
 
 func (x *exc) str() (string, error) {
 	for c := x.class; c != nil; c = c.base {
+		if c.attrs["__str__"] != nil {
+			return "", unsupported("the method __str__ of the class %s", c.name)
+		}
 		if c.text != nil {
 			return c.text(x)
 		}

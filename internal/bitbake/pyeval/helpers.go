@@ -59,9 +59,21 @@ func makeHelpers() starlark.StringDict {
 			return starlark.None, r.setItem(a[0], a[1], a[2])
 		},
 		"$delitem": func(r *run, a starlark.Tuple) (starlark.Value, error) { return starlark.None, r.deleteItem(a[0], a[1]) },
-		"$setattr": func(_ *run, a starlark.Tuple) (starlark.Value, error) {
-			return nil, unsupported("setting the attribute %s of a %s", word(a[1]), typeName(a[0]))
+		"$setattr": func(r *run, a starlark.Tuple) (starlark.Value, error) {
+			return starlark.None, r.setAttr(a[0], word(a[1]), a[2])
 		},
+		"$class":     helpClass,
+		"$classdone": helpClassDone,
+		"$annotate":  helpAnnotate,
+		"$super":     helpSuper,
+		"$modulename": func(r *run, a starlark.Tuple) (starlark.Value, error) {
+			return r.moduleName(a[0].(*sourceModule), word(a[1]))
+		},
+		"$setmodule": func(_ *run, a starlark.Tuple) (starlark.Value, error) {
+			return starlark.None, a[0].(*sourceModule).set(word(a[1]), a[2])
+		},
+		"$filter":     func(r *run, a starlark.Tuple) (starlark.Value, error) { return r.filterName(word(a[0])) },
+		"$builtin":    func(r *run, a starlark.Tuple) (starlark.Value, error) { return r.builtin(word(a[0])) },
 		"$import":     func(r *run, a starlark.Tuple) (starlark.Value, error) { return r.importModule(word(a[0]), word(a[1])) },
 		"$importfrom": func(r *run, a starlark.Tuple) (starlark.Value, error) { return r.importFrom(word(a[0]), word(a[1])) },
 		"$try":        helpTry,

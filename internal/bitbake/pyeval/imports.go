@@ -3,6 +3,7 @@
 package pyeval
 
 import (
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -23,18 +24,14 @@ const bitbakeModules = " asyncrpc cache checksum codeparser compress cooker daem
 
 // importModule gives the module that "import name" binds: bind is name itself or its first part.
 func (r *run) importModule(name, bind string) (starlark.Value, error) {
+	if v, err := r.importSource(name, bind); v != nil || err != nil {
+		return v, err
+	}
 	parts := strings.Split(name, ".")
 	top := r.in.modules[parts[0]]
 	if top == nil {
-		exists, file, err := r.moduleExists(name)
-		if err != nil {
-			return nil, err
-		}
-		if !exists {
+		if !moduleExists(name) {
 			return nil, unsupported("the module %s", name)
-		}
-		if file != "" && bind == name {
-			return r.layerModule(name, file)
 		}
 		return ns(bind, nil, nil), nil
 	}
@@ -48,8 +45,7 @@ func (r *run) importModule(name, bind string) (starlark.Value, error) {
 			continue
 		}
 		path := strings.Join(parts[:i+2], ".")
-		exists, _, err := r.moduleExists(path)
-		if err != nil || !exists {
+		if !moduleExists(path) {
 			return nil, unsupported("the module %s", name)
 		}
 		full = ns(path, nil, nil)
@@ -60,30 +56,35 @@ func (r *run) importModule(name, bind string) (starlark.Value, error) {
 	return top, nil
 }
 
-// moduleExists knows CPython's own modules and BitBake's, and looks for those of layers as BitBake does: in the
-// folders "lib" of BBPATH. file is that of a layer's module.
-func (r *run) moduleExists(name string) (exists bool, file string, err error) {
+// importSource imports a module of a layer from its source; nil if the name belongs to this package or nobody.
+func (r *run) importSource(name, bind string) (starlark.Value, error) {
+	top := importTop(name)
+	ours := r.in.modules[top] != nil || strings.Contains(standardModules, " "+top+" ")
+	named := func(lib PyLib) bool { return lib.Namespace == top }
+	if ours && !slices.ContainsFunc(r.site.PyLibs, named) {
+		return nil, nil
+	}
+	m, err := r.findSource(name)
+	if m == nil || err != nil {
+		return nil, err
+	}
+	if err := r.loaded(m); err != nil {
+		return nil, err
+	}
+	if bind == name {
+		return m, nil
+	}
+	first, err := r.findSource(bind)
+	if first == nil {
+		return nil, err
+	}
+	return first, err
+}
+
+// moduleExists knows CPython's own modules and BitBake's.
+func moduleExists(name string) bool {
 	top, rest, _ := strings.Cut(name, ".")
-	if strings.Contains(standardModules, " "+top+" ") || top == "bb" && strings.Contains(bitbakeModules, " "+rest+" ") {
-		return true, "", nil
-	}
-	bbpath, _, err := r.d.vars.Var("BBPATH", true)
-	if err != nil {
-		return false, "", fromVars(err)
-	}
-	under := strings.ReplaceAll(name, ".", "/")
-	for _, dir := range strings.Split(bbpath, ":") {
-		if !strings.HasPrefix(dir, "/") {
-			continue
-		}
-		for _, candidate := range []string{".py", "/__init__.py"} {
-			file := pathNorm(dir) + "/lib/" + under + candidate
-			if info, err := r.types().Stat(file); err == nil && info.Mode().IsRegular() {
-				return true, file, nil
-			}
-		}
-	}
-	return false, "", nil
+	return strings.Contains(standardModules, " "+top+" ") || top == "bb" && strings.Contains(bitbakeModules, " "+rest+" ")
 }
 
 // importFrom is "from name import item".
@@ -91,6 +92,13 @@ func (r *run) importFrom(name, item string) (starlark.Value, error) {
 	m, err := r.importModule(name, name)
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := m.(*sourceModule); ok {
+		v, err := s.attr(r, item)
+		if x := asException(err); x != nil && x.class == attributeError {
+			err = raise(importError, "cannot import name '%s' from '%s' (%s)", item, name, s.file)
+		}
+		return v, err
 	}
 	v, err := r.attr(m, item)
 	if err != nil && r.in.modules[importTop(name)] != nil {
@@ -157,33 +165,4 @@ func oeTypedValue(r *run, a args) (starlark.Value, error) {
 		return nil, unsupported("oe.data.typed_value() with a separator")
 	}
 	return texts(strings.FieldsFunc(value, isSpace)), nil
-}
-
-// bbURI is bb.fetch2.URI for URLs without quoting and queries.
-func bbURI(_ *run, a args) (starlark.Value, error) {
-	if err := a.exactly(1); err != nil {
-		return nil, err
-	}
-	uri, err := a.wantStr(a.pos[0])
-	if err != nil {
-		return nil, err
-	}
-	location, params, _ := strings.Cut(uri, ";")
-	scheme, rest, ok := strings.Cut(location, "://")
-	if !ok || !ascii(uri) || strings.ContainsAny(uri, "%?#[]@") || scheme == "" || strings.Trim(scheme, lowercase+"0123456789+-.") != "" || isDigit(scheme[0]) {
-		return nil, unsupported("bb.fetch2.URI(%q)", uri)
-	}
-	dict, err := urlParams(uri, params)
-	if err != nil {
-		return nil, unsupported("bb.fetch2.URI(%q)", uri)
-	}
-	attrs := map[string]starlark.Value{"scheme": text(scheme), "params": dict}
-	host, path, hasPath := strings.Cut(rest, "/")
-	if scheme != "file" && !strings.Contains(host, ":") {
-		attrs["hostname"], attrs["path"] = text(strings.ToLower(host)), text("")
-		if hasPath {
-			attrs["path"] = text("/" + path)
-		}
-	}
-	return &namespace{kind: "URI", attrs: attrs}, nil
 }

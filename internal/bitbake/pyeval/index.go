@@ -43,6 +43,8 @@ func (r *run) index(x, i starlark.Value) (starlark.Value, error) {
 		return v, nil
 	case *data:
 		return x.item(r, i)
+	case *record:
+		return r.index(x.values, i)
 	case *dictLike:
 		return x.item(r, i)
 	case *environ:

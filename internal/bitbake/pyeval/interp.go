@@ -29,6 +29,9 @@ type Interp struct {
 	injected map[string]starlark.Value // by bb.utils._context[name] = module
 	// persisted are the tables of bb.persist_data by file and name.
 	persisted map[string]*persistTable
+	sources   sources
+	filters   map[string]starlark.Value // by @bb.filter.filter_proc()
+	filtered  map[string]string         // results of filters
 }
 
 // compiled is a cached translation, or why there is none.

@@ -41,6 +41,8 @@ func (r *run) iterate(v starlark.Value) (nextFunc, error) {
 			i++
 			return starlark.MakeInt64(v.start + (i-1)*v.step), true, nil
 		}), nil
+	case *record:
+		return r.iterate(v.values)
 	case *iterator:
 		return r.ticking(v.next), nil
 	case *openFile:

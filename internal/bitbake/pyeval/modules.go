@@ -36,6 +36,9 @@ func makeModules(opts Options) map[string]starlark.Value {
 	} {
 		out[m.name] = m
 	}
+	for _, m := range append(classModules(), makePathlib()) {
+		out[m.name] = m
+	}
 	for name := range opts.Funcs { // modules that only the embedding program has
 		top, _, _ := strings.Cut(name, ".")
 		if out[top] == nil && top != name {

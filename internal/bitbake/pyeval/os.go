@@ -109,7 +109,7 @@ func ns(name string, funcs map[string]impl, values map[string]starlark.Value) *m
 func makeOS() *module {
 	return ns("os", map[string]impl{
 		"cpu_count": osCPUCount, "sched_getaffinity": osAffinity, "sysconf": osSysconf, "getpid": osGetpid, "getcwd": osGetcwd,
-		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink, "walk": osWalk, "stat": osStat(Files.Stat), "lstat": osStat(Files.Lstat), "geteuid": osGeteuid,
+		"listdir": osListdir, "getenv": environGet, "uname": osUname, "access": osAccess, "readlink": osReadlink, "walk": osWalk, "stat": osStat(Files.Stat), "lstat": osStat(Files.Lstat), "getuid": osID(os.Getuid), "geteuid": osID(os.Geteuid), "getgid": osID(os.Getgid), "getegid": osID(os.Getegid),
 		"popen": osPopen, "system": osSystem,
 	}, map[string]starlark.Value{
 		"environ": &environ{}, "path": makeOSPath(), "sep": text("/"), "linesep": text("\n"), "pathsep": text(":"), "curdir": text("."),
@@ -184,13 +184,40 @@ func osGetcwd(r *run, a args) (starlark.Value, error) {
 	return text(r.in.opts.Cwd), a.exactly(0)
 }
 
-// osUname gives the fields that metadata reads: the machine, in the kernel's words.
-func osUname(_ *run, a args) (starlark.Value, error) {
+// record is a named tuple, such as what os.uname() gives.
+type record struct {
+	opaque
+	kind   string
+	names  []string
+	values starlark.Tuple
+}
+
+func (t *record) String() string { return "<" + t.kind + ">" }
+func (t *record) Type() string   { return t.kind }
+
+func (t *record) attr(name string) (starlark.Value, error) {
+	if i := slices.Index(t.names, name); i >= 0 {
+		return t.values[i], nil
+	}
+	return nil, unsupported("the attribute %s of a %s", name, t.kind)
+}
+
+// osUname gives what the kernel calls itself. The machine is this program's.
+func osUname(r *run, a args) (starlark.Value, error) {
 	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64", "arm": "armv7l"}[runtime.GOARCH]
 	if machine == "" {
 		return nil, unsupported("os.uname() on this host")
 	}
-	return &namespace{kind: "posix.uname_result", attrs: map[string]starlark.Value{"sysname": text("Linux"), "machine": text(machine)}}, a.exactly(0)
+	t := &record{kind: "posix.uname_result", names: []string{"sysname", "nodename", "release", "version", "machine"}}
+	for _, name := range []string{"ostype", "hostname", "osrelease", "version"} {
+		content, err := r.in.opts.Files.ReadFile("/proc/sys/kernel/" + name)
+		if err != nil {
+			return nil, unsupported("os.uname() without /proc")
+		}
+		t.values = append(t.values, text(strings.TrimSuffix(string(content), "\n")))
+	}
+	t.values = append(t.values, text(machine))
+	return t, a.exactly(0)
 }
 
 // pathArg is a path argument, as written and made absolute.

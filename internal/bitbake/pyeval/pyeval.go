@@ -92,7 +92,7 @@ type Site struct {
 	Pos  diag.Pos // of the expression's, or the body's, first line
 	// Name says whose text this is, e.g. "SRC_URI" or "do_fetch"; used in messages only.
 	Name string
-	// Event becomes `e` of an event handler; nil = not a handler.
+	// Event becomes `e` of an event handler; nil = not a handler. The items of lists stand on lines of their own.
 	Event map[string]string
 	// PyLibs are what addpylib has named, in order: a [Fallback] imports modules from there.
 	PyLibs []PyLib

@@ -31,6 +31,9 @@ type run struct {
 	keeps   bool     // a persistent table is used
 	uuids   int      // number of random UUIDs
 
+	importing []string               // the folders of modules while one is loaded; nil = none is
+	told      map[*sourceModule]bool // the modules whose files the datastore has been told of
+
 	exported map[string]string // os.environ[name] = value
 }
 
@@ -213,6 +216,13 @@ func (r *run) context(name string) (starlark.Value, bool) {
 	}
 	if f := r.site.Lib.find(name); f != nil {
 		return builtin(name, func(r *run, a args) (starlark.Value, error) { return r.callDef(f, a) }), true
+	}
+	for _, lib := range r.site.PyLibs {
+		if lib.Namespace == name {
+			if m, err := r.findSource(name); m != nil && err == nil {
+				return m, true
+			}
+		}
 	}
 	if v := r.in.context[name]; v != nil {
 		return v, true

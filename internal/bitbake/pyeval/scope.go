@@ -21,6 +21,8 @@ type scope struct {
 	tries  []*tryClosure // the closures around the statement, outermost first
 	loops  []*loop       // the loops around the statement, outermost first
 	caught []string      // the Starlark variables of the exceptions being handled
+	class  bool          // the body of a class, whose names functions inside do not see
+	self   string        // the first parameter of a method, for super()
 }
 
 // loop is a loop that is being translated.
@@ -34,12 +36,18 @@ type tryClosure struct{ returns, breaks, continues bool }
 
 // lookup finds the scope whose local variable name is, or nil for a global.
 func (s *scope) lookup(name string) *scope {
-	for ; s != nil; s = s.parent {
-		if s.names[name] {
+	for inner := s; s != nil; s = s.parent {
+		if s.names[name] && (!s.class || s == inner) {
 			return s
 		}
 	}
 	return nil
+}
+
+// inModule reports a variable of the module's own level.
+func (s *scope) inModule(name string) bool {
+	owner := s.lookup(name)
+	return owner != nil && owner.frame == moduleFrame
 }
 
 // facts is what a function body says about its variables.
@@ -84,6 +92,11 @@ func (f *facts) visit(n python.Node) bool {
 		return false
 	case *python.ClassDef:
 		f.bind(n.Name)
+		for _, s := range n.Body {
+			if fn, ok := s.(*python.FunctionDef); ok {
+				f.inner(survey(fn.Body))
+			}
+		}
 		return false
 	case *python.Lambda:
 		for _, p := range n.Params {

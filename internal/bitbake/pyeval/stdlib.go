@@ -4,7 +4,6 @@ package pyeval
 
 import (
 	"math/big"
-	"os"
 	"os/user"
 	"strconv"
 	"strings"
@@ -42,7 +41,13 @@ func makeItertools() *module {
 
 // makeCollections has counters, dicts with defaults and OrderedDict.fromkeys, the old way to drop duplicates in order.
 func makeCollections() *module {
-	ordered := ns("collections.OrderedDict", map[string]impl{"fromkeys": dictFromkeys}, nil)
+	ordered := &pyType{name: "OrderedDict", has: func(v starlark.Value) bool { d, ok := v.(*dictLike); return ok && d.kind == "OrderedDict" }}
+	ordered.call = func(_ *run, a args) (starlark.Value, error) {
+		if len(a.pos)+len(a.kw) > 0 {
+			return nil, unsupported("collections.OrderedDict() with arguments")
+		}
+		return &dictLike{kind: "OrderedDict", dict: starlark.NewDict(0)}, nil
+	}
 	return ns("collections", map[string]impl{"Counter": newCounter, "defaultdict": newDefaultdict}, map[string]starlark.Value{"OrderedDict": ordered})
 }
 
@@ -72,7 +77,10 @@ func makePwd() *module {
 	}, nil)
 }
 
-func osGeteuid(_ *run, a args) (starlark.Value, error) { return number(os.Geteuid()), a.exactly(0) }
+// osID is os.getuid and its like.
+func osID(get func() int) impl {
+	return func(_ *run, a args) (starlark.Value, error) { return number(get()), a.exactly(0) }
+}
 
 // makeUUID has the UUIDs that depend on nothing but their arguments.
 func makeUUID() *module {

@@ -84,9 +84,16 @@ func (r *run) catches(types starlark.Value, x *exc) (bool, error) {
 }
 
 // helpRaise is raise x from cause.
-func helpRaise(_ *run, a starlark.Tuple) (starlark.Value, error) {
+func helpRaise(r *run, a starlark.Tuple) (starlark.Value, error) {
 	switch x := a[0].(type) {
 	case *excClass:
+		if x.attrs != nil {
+			v, err := x.construct(r.thread, nil, nil)
+			if err != nil {
+				return nil, err
+			}
+			return nil, &raised{v.(*exc)}
+		}
 		return nil, &raised{&exc{class: x}}
 	case *exc:
 		return nil, &raised{x}

@@ -40,7 +40,9 @@ func pyTypes() []*pyType {
 		switch x := a.pos[0].(type) {
 		case *exc:
 			return x.class, nil
-		case *pyType, *excClass:
+		case *instance:
+			return x.class, nil
+		case *pyType, *excClass, *pyClass:
 			return typeType, nil
 		}
 		if t := byName[typeName(a.pos[0])]; t != nil {

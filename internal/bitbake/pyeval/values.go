@@ -61,13 +61,26 @@ func (t *pyType) CallInternal(th *starlark.Thread, pos starlark.Tuple, kw []star
 
 func (c *excClass) String() string        { return "<class '" + c.name + "'>" }
 func (*excClass) Type() string            { return "type" }
-func (*excClass) Freeze()                 {}
 func (*excClass) Truth() starlark.Bool    { return true }
 func (c *excClass) Hash() (uint32, error) { return identity(c.name) }
 func (c *excClass) Name() string          { return c.name }
 
+// Freeze makes a class of Python code unchangeable.
+func (c *excClass) Freeze() {
+	if c.attrs == nil || c.frozen {
+		return
+	}
+	c.frozen = true
+	for _, v := range c.attrs {
+		v.Freeze()
+	}
+}
+
 // CallInternal makes an exception.
-func (c *excClass) CallInternal(_ *starlark.Thread, pos starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+func (c *excClass) CallInternal(th *starlark.Thread, pos starlark.Tuple, kw []starlark.Tuple) (starlark.Value, error) {
+	if c.attrs != nil {
+		return c.construct(th, pos, kw)
+	}
 	if len(kw) > 0 {
 		return nil, unsupported("%s() with keyword arguments", c.name)
 	}
@@ -83,7 +96,19 @@ func (*exc) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable") }
 // frame holds the local variables of a function that contains try blocks and the like.
 type frame struct {
 	opaque
-	vars map[string]starlark.Value
+	vars   map[string]starlark.Value
+	frozen bool
+}
+
+// Freeze makes the variables unchangeable: a function of a module holds them.
+func (f *frame) Freeze() {
+	if f.frozen {
+		return
+	}
+	f.frozen = true
+	for _, v := range f.vars {
+		v.Freeze()
+	}
 }
 
 func (*frame) String() string { return "<frame>" }
@@ -102,6 +127,9 @@ func (f *frame) AttrNames() []string { return nil }
 
 // SetField assigns a local variable.
 func (f *frame) SetField(name string, v starlark.Value) error {
+	if f.frozen {
+		return unsupported("changing a variable of a module's closure")
+	}
 	f.vars[name] = v
 	return nil
 }

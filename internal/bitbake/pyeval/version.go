@@ -323,6 +323,9 @@ func bbJoinDeps(r *run, a args) (starlark.Value, error) {
 		return nil, err
 	}
 	d, ok := v[0].(*starlark.Dict)
+	if like, isLike := v[0].(*dictLike); isLike {
+		d, ok = like.dict, true
+	}
 	if !ok {
 		return nil, unsupported("bb.utils.join_deps() of a %s", typeName(v[0]))
 	}

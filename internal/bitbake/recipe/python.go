@@ -27,8 +27,7 @@ func (e *evaluator) Eval(expr string, d *datastore.Data, pos diag.Pos) (string, 
 
 // Filter implements [datastore.Filterer].
 func (e *evaluator) Filter(expr, value string, d *datastore.Data, pos diag.Pos) (string, error) {
-	quoted := strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`).Replace(value)
-	return e.Eval("(lambda val: "+expr+")('"+quoted+"')", d, pos)
+	return e.interp.Filter(e.ctx, expr, value, e.site(pyeval.Site{Vars: d, Pos: pos}))
 }
 
 // MarkDependency implements [pyeval.DependencyMarker] for the store.
