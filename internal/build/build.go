@@ -7,6 +7,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,7 +105,8 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 		return result, s.blameLock(err)
 	}
 	result.Images, err = s.images()
-	return result, err
+	// What was missing although there was something to build makes the build fail, as with BitBake.
+	return result, errors.Join(append(s.graph.Problems, err)...)
 }
 
 // open parses the metadata.
@@ -138,14 +140,15 @@ var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain":
 // plan makes the graph. Root file systems depend on the state of the package archives, so these are refreshed first when
 // the graph has any.
 func (s *session) plan(ctx context.Context) error {
-	targets, err := taskgraph.ParseTargets(s.o.Targets, s.o.Task)
+	targets, err := taskgraph.Targets(s.world, s.o.Targets, s.o.Task)
 	if err != nil {
 		return err
 	}
 	if err := s.wire(); err != nil {
 		return err
 	}
-	if s.graph, err = taskgraph.Build(Assume(s.world, s.o.AssumeProvided), targets); err != nil {
+	request := taskgraph.Request{Targets: targets, KeepGoing: s.o.KeepGoing}
+	if s.graph, err = taskgraph.Make(Assume(s.world, s.o.AssumeProvided), request); err != nil {
 		return err
 	}
 	if err := s.observe(ctx); err != nil {

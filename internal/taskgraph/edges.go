@@ -49,24 +49,31 @@ func (t *Task) multis() ([]multi, error) {
 	return out, err
 }
 
-// edges connects all tasks of all recipes, but for what follows from [recrdeptask] further away than one step.
+// edges connects all tasks of all recipes, but for what follows from [recrdeptask] further away than one step. Recipes that
+// cannot be built have no edges.
 func (r *resolver) edges() error {
-	all := r.multis()
-	for _, n := range r.order {
-		for _, t := range n.order {
-			for _, after := range n.recipe.Task(t.Name).After {
-				t.need(n.tasks[after]) // that of a task that does not exist is nil, and says nothing
+	for _, d := range r.order {
+		for _, n := range d.nodes {
+			if n.failed {
+				continue
 			}
-			for _, step := range []func(*Task) error{r.depends, classwide} {
-				if err := step(t); err != nil {
+			for _, t := range n.order {
+				if err := d.edges(n, t); err != nil {
 					return err
 				}
 			}
-			if _, ok := n.recipe.Task(t.Name).Flags["mcdepends"]; ok {
-				if err := r.mcdepends(t, all[n.recipe.MC]); err != nil {
-					return err
-				}
-			}
+		}
+	}
+	return nil
+}
+
+func (d *taskData) edges(n *node, t *Task) error {
+	for _, after := range n.recipe.Task(t.Name).After {
+		t.need(n.tasks[after]) // that of a task that does not exist is nil, and says nothing
+	}
+	for _, step := range []func(*Task) error{d.depends, d.classwide, d.mcdepends} {
+		if err := step(t); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -80,22 +87,25 @@ func (t *Task) need(d *Task) {
 }
 
 // depends adds [depends] = "recipe:task ..." and [rdepends] = "package:task ...".
-func (r *resolver) depends(t *Task) error {
-	for _, flag := range []string{"depends", "rdepends"} {
-		words, err := t.pairs(flag)
+func (d *taskData) depends(t *Task) error {
+	for _, k := range []struct {
+		flag string
+		of   *names
+	}{{"depends", &d.builds}, {"rdepends", &d.packages}} {
+		words, err := d.pairs(t, k.flag)
 		if err != nil {
 			return err
 		}
 		for _, w := range words {
-			n := r.found[name{mc: t.Recipe.MC, word: w.name, run: flag == "rdepends"}]
-			if n == nil { // ASSUME_PROVIDED
+			n := k.of.chosen(w.name)
+			if n == nil { // ASSUME_PROVIDED, or missing
 				continue
 			}
-			d, err := n.task(w.task, t.by())
+			other, err := n.task(w.task, t.by())
 			if err != nil {
 				return err
 			}
-			t.need(d)
+			t.need(other)
 		}
 	}
 	return nil
@@ -103,49 +113,85 @@ func (r *resolver) depends(t *Task) error {
 
 // classwide adds what is asked of all dependencies: [deptask] of those in DEPENDS, [rdeptask] of those in RDEPENDS, and
 // [recrdeptask] of both. Recipes without the task are passed over.
-func classwide(t *Task) error {
+func (d *taskData) classwide(t *Task) error {
 	for _, f := range []struct {
-		flag string
-		of   [][]*node
-	}{{"deptask", [][]*node{t.node.builds}}, {"rdeptask", [][]*node{t.node.runs}}, {"recrdeptask", [][]*node{t.node.builds, t.node.runs}}} {
+		flag          string
+		builds, needs bool
+	}{{"deptask", true, false}, {"rdeptask", false, true}, {"recrdeptask", true, true}} {
 		tasks, err := t.words(f.flag)
 		if err != nil {
 			return err
 		}
-		for _, name := range tasks {
-			for _, n := range slices.Concat(f.of...) {
-				t.need(n.tasks[name])
-			}
+		if len(tasks) == 0 || d.r.req.File != nil {
+			continue
+		}
+		if f.builds {
+			d.needAll(t, &d.builds, t.Recipe.Depends, tasks)
+		}
+		if f.needs {
+			d.needAll(t, &d.packages, t.node.runs, tasks)
 		}
 	}
 	return nil
 }
 
-// multis are the words of all [mcdepends] flags by the multiconfig that carries them.
-func (r *resolver) multis() map[string][]multi {
-	all := map[string][]multi{}
-	for _, n := range r.order {
-		all[n.recipe.MC] = append(all[n.recipe.MC], n.multi...)
+func (d *taskData) needAll(t *Task, of *names, list, tasks []string) {
+	for _, name := range list {
+		if n := of.chosen(name); n != nil {
+			for _, task := range tasks {
+				t.need(n.tasks[task])
+			}
+		}
 	}
-	return all
 }
 
 // mcdepends adds the multiconfig dependencies of a task. BitBake gives each task that has any those of all tasks of its
 // multiconfig; so does this.
-func (r *resolver) mcdepends(t *Task, all []multi) error {
-	for _, w := range all {
-		if w.from != t.Recipe.MC {
+func (d *taskData) mcdepends(t *Task) error {
+	if _, ok := t.Recipe.Task(t.Name).Flags["mcdepends"]; !ok {
+		return nil
+	}
+	for _, w := range d.multi {
+		if w.from != d.mc {
 			continue
 		}
-		n := r.found[name{mc: w.to, word: w.name}]
+		to := d.r.data[w.to]
+		if to == nil {
+			return diag.Userf(diag.Pos{File: t.Recipe.File}, "%s needs mc:%s:%s, which -b leaves out", t.by(), w.to, w.name).
+				WithHint("build the recipe by its name")
+		}
+		n := to.builds.chosen(w.name)
 		if n == nil {
-			continue
+			return diag.Userf(diag.Pos{File: t.Recipe.File}, "%s needs %s, which cannot be built", t.by(), target(w.to, w.name))
 		}
-		d, err := n.task(w.task, t.by())
+		other, err := n.task(w.task, t.by())
 		if err != nil {
 			return err
 		}
-		t.need(d)
+		t.need(other)
 	}
 	return nil
+}
+
+// task is one of the recipe's tasks; by says who asks, for the error when there is no such task.
+func (n *node) task(name, by string) (*Task, error) {
+	if t := n.tasks[name]; t != nil {
+		return t, nil
+	}
+	var names []string
+	for _, t := range n.order {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	err := diag.Userf(diag.Pos{File: n.recipe.File}, "recipe %s has no task %s", n.recipe.PN, name)
+	if by != "" {
+		err.WithNote("needed by %s", by)
+	}
+	if near := diag.Nearest(name, names); near != "" {
+		return nil, err.WithHint("did you mean %s?", near)
+	}
+	if len(names) == 0 {
+		return nil, err.WithHint("it has none at all: does INHERIT or the recipe name the class that defines them?")
+	}
+	return nil, err.WithHint("its tasks are: %s", strings.Join(names, " "))
 }

@@ -38,10 +38,14 @@ type recursiveTask struct {
 
 // recursive adds the edges that follow from [recrdeptask].
 func (r *resolver) recursive() {
-	x := &recursion{nodes: r.order, direct: map[*Task][]*Task{}, below: map[*Task]reach{}, by: map[*Task]*recursiveTask{}}
-	for _, n := range r.order {
+	x := &recursion{direct: map[*Task][]*Task{}, below: map[*Task]reach{}, by: map[*Task]*recursiveTask{}}
+	for _, d := range r.order {
+		x.nodes = append(x.nodes, d.nodes...)
+	}
+	for i, n := range x.nodes {
+		n.index = i
 		for _, t := range n.order {
-			if _, ok := n.recipe.Task(t.Name).Flags["recrdeptask"]; ok {
+			if _, ok := n.recipe.Task(t.Name).Flags["recrdeptask"]; ok && !n.failed {
 				x.add(t)
 			}
 		}
@@ -49,7 +53,7 @@ func (r *resolver) recursive() {
 	if len(x.tasks) == 0 {
 		return
 	}
-	for _, n := range r.order {
+	for _, n := range x.nodes {
 		for _, t := range n.order {
 			for d := range t.needs {
 				x.direct[t] = append(x.direct[t], d)

@@ -14,6 +14,7 @@ package taskgraph
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,70 +58,163 @@ func compare(a, b *Task) int {
 type Graph struct {
 	Tasks   []*Task // each after what it depends on
 	Targets []*Task // what was asked for, in that order
+	// Problems are what is wrong although there is a graph. BitBake reports them as errors and ends with status 1.
+	Problems []error
 
 	world World
 }
 
 // World is what the graph needs of the parsed metadata; [recipe.World] is one.
 type World interface {
+	Multiconfigs() []string
 	Base(mc string) *datastore.Data
-	Provider(mc, target string) (*recipe.Recipe, error)
+	Recipes(mc string) []*recipe.Recipe
+	Providers(mc, target string) ([]*recipe.Recipe, error)
 	RuntimeProviders(mc, pkg string) ([]*recipe.Recipe, error)
 	// Before reports whether the release of BitBake that is followed is older than major.minor.
 	Before(major, minor int) bool
 }
 
+// Request says which graph to make.
+type Request struct {
+	Targets []Target
+	// File is built by itself, without any other recipe; the targets then only name its tasks.
+	File *recipe.Recipe
+	// KeepGoing makes a graph of what can be built when something cannot; what is missing is in [Graph.Problems].
+	KeepGoing bool
+	// Incomplete leaves dependencies out that nothing provides, for looking at a graph; they are in [Graph.Problems] too.
+	Incomplete bool
+	// RunAll are tasks to run instead of the targets', in each recipe that these lead to.
+	RunAll []string
+	// RunOnly are tasks of the graph to run, with what they need; the others are left out.
+	RunOnly []string
+}
+
 // Build makes the graph of targets, without signatures; [Graph.Sign] adds these.
-func Build(w World, targets []Target) (*Graph, error) {
-	r := newResolver(w)
-	var errs []error
-	var wanted []*node
-	for _, t := range targets {
-		n, err := r.provider(t.MC, t.Name, "")
-		errs = append(errs, err)
-		wanted = append(wanted, n)
+func Build(w World, targets []Target) (*Graph, error) { return Make(w, Request{Targets: targets}) }
+
+// Make makes the graph that is asked for, without signatures; [Graph.Sign] adds these.
+func Make(w World, req Request) (*Graph, error) {
+	r := newResolver(w, req)
+	wanted, err := r.targets()
+	if err == nil {
+		err = r.resolve()
 	}
-	errs = append(errs, r.close())
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(append(r.problemsIf(len(r.fatal) > 0 || err != nil), r.fatal...), err)...); err != nil {
 		return nil, err
 	}
 	if err := r.edges(); err != nil {
 		return nil, err
 	}
 	r.recursive()
-	g := &Graph{world: w}
+	g := &Graph{world: w, Problems: r.problems}
+	tasks, err := r.starts(wanted)
+	if err != nil {
+		return nil, err
+	}
+	if tasks, err = r.narrow(tasks); err != nil {
+		return nil, err
+	}
+	g.Targets = tasks
 	walk := walk{g: g}
-	for i, t := range targets {
-		name := cmp.Or(t.Task, "build")
-		task, err := wanted[i].task("do_"+strings.TrimPrefix(name, "do_"), "")
-		if err == nil {
-			err = walk.visit(task)
+	for _, t := range tasks {
+		if err := walk.visit(t); err != nil {
+			return nil, err
 		}
+	}
+	if len(g.Tasks) == 0 && len(r.nodes) > 0 && len(g.Problems) > 0 {
+		return nil, errors.Join(append(g.Problems, diag.Userf(diag.Pos{}, "nothing of what was asked for can be built"))...)
+	}
+	return g, g.checkProviders()
+}
+
+func (r *resolver) problemsIf(yes bool) []error {
+	if yes {
+		return r.problems
+	}
+	return nil
+}
+
+// targets finds the recipes of what was asked for. Those that ASSUME_PROVIDED has are passed over.
+func (r *resolver) targets() ([]*node, error) {
+	var out []*node
+	for _, t := range r.req.Targets {
+		d, err := r.config(t.MC, "")
 		if err != nil {
 			return nil, err
 		}
-		g.Targets = append(g.Targets, task)
+		w, err := d.add(t.Name, "")
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d.builds.chosen(w.name))
 	}
-	return g, g.oneVersionEach()
+	return out, nil
 }
 
-// oneVersionEach refuses two recipes that build the same thing in one multiconfig.
-func (g *Graph) oneVersionEach() error {
-	type key struct{ mc, pn string }
-	first := map[key]*recipe.Recipe{}
-	for _, t := range g.Tasks {
-		k := key{t.Recipe.MC, t.Recipe.PN}
-		other := first[k]
-		if other == nil {
-			first[k] = t.Recipe
+// starts are the tasks that were asked for.
+func (r *resolver) starts(wanted []*node) ([]*Task, error) {
+	var out []*Task
+	for i, t := range r.req.Targets {
+		n := wanted[i]
+		if n == nil || n.failed || r.data[t.MC].builds.of[t.Name].failed {
 			continue
 		}
-		if other != t.Recipe {
-			return diag.Userf(diag.Pos{File: t.Recipe.File}, "two versions of %s would be built", t.Recipe.PN).
-				WithNote("the other is %s", other.File).
-				WithHint("set PREFERRED_VERSION_%s, and PREFERRED_PROVIDER of what only one of them provides", t.Recipe.PN)
+		name, before := strings.CutSuffix("do_"+strings.TrimPrefix(cmp.Or(t.Task, "build"), "do_"), "-")
+		task, err := n.task(name, "")
+		switch {
+		case err != nil:
+			return nil, err
+		case before:
+			out = append(out, sorted(task.needs)...)
+		default:
+			out = append(out, task)
 		}
 	}
+	return out, nil
+}
+
+func sorted(set map[*Task]bool) []*Task { return slices.SortedFunc(maps.Keys(set), compare) }
+
+// checkProviders refuses two versions of a recipe, and notes different recipes that provide the same.
+func (g *Graph) checkProviders() error {
+	type key struct{ mc, provides string }
+	by := map[key][]*recipe.Recipe{}
+	allowed := map[string]bool{}
+	if base := g.world.Base(""); base != nil {
+		var err error
+		if allowed, err = set(base, "BB_MULTI_PROVIDER_ALLOWED"); err != nil {
+			return err
+		}
+	}
+	seen := map[*recipe.Recipe]bool{}
+	for _, t := range g.Tasks {
+		if seen[t.Recipe] {
+			continue
+		}
+		seen[t.Recipe] = true
+		for _, p := range t.Recipe.Provides {
+			k := key{t.Recipe.MC, p}
+			by[k] = append(by[k], t.Recipe)
+			if list := by[k]; len(list) == 2 && !allowed[p] {
+				if err := g.twoProviders(p, list[0], list[1]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (g *Graph) twoProviders(name string, a, b *recipe.Recipe) error {
+	if a.PN == b.PN {
+		return diag.Userf(diag.Pos{File: b.File}, "two versions of %s would be built", b.PN).
+			WithNote("the other is %s", a.File).
+			WithHint("set PREFERRED_VERSION_%s, and PREFERRED_PROVIDER of what only one of them provides", b.PN)
+	}
+	g.Problems = append(g.Problems, diag.Userf(diag.Pos{File: b.File}, "two recipes that provide %s would be built", name).
+		WithNote("the other is %s", a.File).
+		WithHint("set PREFERRED_PROVIDER_%s, or BB_MULTI_PROVIDER_ALLOWED if that is meant", name))
 	return nil
 }
 
@@ -146,10 +240,7 @@ func (w *walk) visit(t *Task) error {
 	}
 	t.mark = open
 	w.path = append(w.path, t)
-	for d := range t.needs {
-		t.DependsOn = append(t.DependsOn, d)
-	}
-	slices.SortFunc(t.DependsOn, compare)
+	t.DependsOn = sorted(t.needs)
 	for _, d := range t.DependsOn {
 		if err := w.visit(d); err != nil {
 			return err

@@ -48,6 +48,15 @@ func newProviderIndex(recipes []*Recipe) providerIndex {
 
 // Provider is the recipe that target, a PN or a name in PROVIDES, is built from in a multiconfig.
 func (w *World) Provider(mc, target string) (*Recipe, error) {
+	list, err := w.Providers(mc, target)
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// Providers are the recipes that target could be built from in a multiconfig, one for each PN, the chosen one first.
+func (w *World) Providers(mc, target string) ([]*Recipe, error) {
 	c, err := w.config(mc)
 	if err != nil {
 		return nil, err
@@ -70,15 +79,13 @@ func (w *World) Provider(mc, target string) (*Recipe, error) {
 	}
 	if want == "" {
 		w.warnMultiple(mc, target, eligible)
-		return eligible[0], nil
+		return eligible, nil
 	}
-	for _, r := range eligible {
-		if r.PN == want {
-			return r, nil
-		}
+	if i := slices.IndexFunc(eligible, func(r *Recipe) bool { return r.PN == want }); i >= 0 {
+		return toFront(eligible, i), nil
 	}
 	w.warnPreference(c, target, want, eligible)
-	return eligible[0], nil
+	return eligible, nil
 }
 
 // warnMultiple says that a choice was made that the configuration leaves open.
@@ -180,18 +187,55 @@ func (w *World) RuntimeProviders(mc, pkg string) ([]*Recipe, error) {
 	if i := slices.IndexFunc(eligible, func(r *Recipe) bool { return r.PN == want }); want != "" && i >= 0 {
 		return toFront(eligible, i), nil
 	}
-	for _, r := range slices.Clone(eligible) {
-		for _, p := range r.Provides {
-			want, err := prefer.data.Value("PREFERRED_PROVIDER_" + p)
+	return preferredByProvides(prefer.data, c, eligible, pkg)
+}
+
+// preferredByProvides puts those recipes first that a PREFERRED_PROVIDER of something that one of them provides names.
+func preferredByProvides(d *datastore.Data, c *config, eligible []*Recipe, pkg string) ([]*Recipe, error) {
+	var preferred []*Recipe
+	var because []string
+	// BitBake takes the first one that it finds out of the list that it looks through, and so passes over the next.
+	left := slices.Clone(eligible)
+	for k := 0; k < len(left); k++ {
+		for _, p := range c.index.provided(left[k].PN) {
+			want, err := d.Value("PREFERRED_PROVIDER_" + p)
 			if err != nil {
 				return nil, err
 			}
-			if i := slices.IndexFunc(eligible, func(r *Recipe) bool { return r.PN == want }); want != "" && i >= 0 {
-				return toFront(eligible, i), nil
+			i := slices.IndexFunc(eligible, func(r *Recipe) bool { return r.PN == want })
+			if want == "" || i < 0 || slices.Contains(preferred, eligible[i]) {
+				continue
+			}
+			if len(preferred) == 0 {
+				left = slices.DeleteFunc(left, func(r *Recipe) bool { return r == eligible[i] })
+			}
+			preferred = append(preferred, eligible[i])
+			because = append(because, "PREFERRED_PROVIDER_"+p+" = "+want)
+			eligible = toFront(eligible, i)
+			break
+		}
+	}
+	if len(preferred) > 1 {
+		return nil, diag.Userf(diag.Pos{}, "two recipes that supply the package %s are preferred: %s and %s", pkg, preferred[0].PN, preferred[1].PN).
+			WithNote("because of %s", strings.Join(because, ", ")).WithHint("set PREFERRED_RPROVIDER_%s", pkg)
+	}
+	return eligible, nil
+}
+
+// provided are the names that the recipes called pn provide.
+func (x providerIndex) provided(pn string) []string {
+	var names []string
+	for _, r := range x.build[pn] {
+		if r.PN != pn {
+			continue
+		}
+		for _, p := range r.Provides {
+			if !slices.Contains(names, p) {
+				names = append(names, p)
 			}
 		}
 	}
-	return eligible, nil
+	return names
 }
 
 func toFront(list []*Recipe, i int) []*Recipe {
