@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"n3x/internal/bitbake/recipe"
+	"n3x/internal/cpython"
 	"n3x/internal/diag"
 	"n3x/internal/isar"
 	"n3x/internal/isar/images"
@@ -45,6 +46,7 @@ type Options struct {
 	// Replay is the command that runs one task again, e.g. "n3x build kas/base.yml --target hello --task install".
 	Replay func(target, task string) string
 
+	Python   cpython.Launcher // starts real CPython for metadata; nil = what Starlark cannot run is refused
 	Progress *progress.Stream
 	Now      func() time.Time
 }
@@ -116,7 +118,7 @@ func open(ctx context.Context, o Options) (*session, error) {
 	}
 	s := &session{o: o}
 	stream := o.Progress
-	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Prefiles: o.Prefiles, Postfiles: o.Postfiles, Log: func(level, text string) {
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Python: o.Python, Prefiles: o.Prefiles, Postfiles: o.Postfiles, Log: func(level, text string) {
 		if level == "warn" || level == "plain" || level == "error" {
 			stream.Printf(prefix[level] + text)
 		}

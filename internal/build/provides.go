@@ -43,10 +43,11 @@ func isISAR(r *kas.Repo) bool {
 
 // Resolve reads the metadata and finds everything that the targets lead to. It needs no namespaces and starts nothing.
 func Resolve(ctx context.Context, o Options) error {
-	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true})
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Python: o.Python})
 	if err != nil {
 		return err
 	}
+	defer opened.Close()
 	if err := checkConfiguration(opened.World); err != nil {
 		return err
 	}

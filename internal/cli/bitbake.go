@@ -121,7 +121,7 @@ func (a *app) bitbake() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runBitbake(c, &f, args, func() (build.Options, error) {
 				dir, err := a.buildFolder()
-				return build.Options{TopDir: dir, Env: a.env}, err
+				return build.Options{TopDir: dir, Env: a.env, Python: launcher{a}}, err
 			})
 		},
 	}

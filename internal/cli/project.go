@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 	fmt.Fprintf(a.stderr, "%s: fetching ISAR's repository, since without its recipes: %s\n", a.name, text)
 	full, err := a.load(ctx, files, f, build.ProvidesCore)
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s: fetching ISAR's repository, which might have it: %w", reason, a.name, err)
+		return nil, errors.Join(reason, err)
 	}
 	return full, nil
 }
@@ -52,7 +53,7 @@ func (a *app) load(ctx context.Context, files string, f *buildFlags, provides fu
 		Provides:   provides,
 		Log: func(l kas.Level, text string) {
 			// What the name "isar" will mean to kas one day does not matter here.
-			if l == kas.Warning && !inside() && !strings.Contains(text, "build_system") {
+			if l == kas.Warning && !inside() && a.loaded == nil && !strings.Contains(text, "build_system") {
 				fmt.Fprintf(a.stderr, "%s: warning: %s\n", a.name, text)
 			}
 		},
