@@ -19,7 +19,7 @@ func (l *lease) answer(ctx context.Context, m []any, s pyeval.Site) error {
 		return fmt.Errorf("%w: question %q", errFrame, what)
 	}
 	a := &arguments{l: l, ctx: ctx, site: s, list: m[2:]}
-	if what != "func" && what != "new" {
+	if what != "func" && what != "new" && what != "run" {
 		a.vars = a.store()
 	}
 	out, err := call(a)
@@ -131,7 +131,7 @@ func (a *arguments) place() {
 var calls = map[string]func(a *arguments) (any, error){
 	"get": callGet, "set": callSet, "join": callJoin, "del": callDel, "rename": callRename, "flags": callFlags, "keys": callKeys,
 	"expand": callExpand, "copy": callCopy, "new": callNew, "history": callHistory, "filter": callFilter, "overridden": callOverridden,
-	"overrides": callOverrides, "addtask": callAddtask, "deltask": callDeltask, "inherits": callInherits, "mark": callMark, "func": callFunc,
+	"overrides": callOverrides, "addtask": callAddtask, "deltask": callDeltask, "inherits": callInherits, "mark": callMark, "func": callFunc, "run": callRun,
 }
 
 // valueOf is a value for Python: (text, whether it is a literal).

@@ -87,7 +87,7 @@ var _ interface {
 
 // Bind gives a fallback whose Python sees the world of an interpreter: its environment, current folder, functions and log.
 func (r *Runtime) Bind(o pyeval.Options) pyeval.Fallback {
-	b := &bound{rt: r, world: o, active: map[pyeval.Vars]*lease{}}
+	b := &bound{rt: r, world: o, active: map[pyeval.Vars]*lease{}, injected: map[string]string{}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bounds = append(r.bounds, b)
@@ -139,11 +139,8 @@ type bound struct {
 	mu       sync.Mutex
 	idle     []*process
 	active   map[pyeval.Vars]*lease // datastores that a process is working for
-	injected []injection            // modules that metadata has put into bb.utils._context
+	injected map[string]string      // modules that metadata has put into bb.utils._context, without an interpreter that keeps them
 }
-
-// injection is bb.utils._context[name] = module.
-type injection struct{ name, module string }
 
 // lease is the use of a process by one outermost evaluation.
 type lease struct {

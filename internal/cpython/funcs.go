@@ -1,9 +1,13 @@
 package cpython
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
+
+	"n3x/internal/bitbake/pyeval"
 )
 
 // callFunc calls a function that the embedding program provides.
@@ -99,3 +103,28 @@ func toPython(v any) (any, error) {
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// callRun answers for a program that this machine does not have; nil when there is no answer.
+func callRun(a *arguments) (any, error) {
+	args, _ := field[[]any](a.list, a.next)
+	a.next++
+	c := pyeval.Command{Shell: a.text(), Dir: a.text(), Env: map[string]string{}}
+	env := take[map[string]any](a)
+	c.Merge = a.flag()
+	for k, v := range env {
+		c.Env[k], _ = v.(string)
+	}
+	for _, arg := range args {
+		s, ok := arg.(string)
+		a.bad = a.bad || !ok
+		c.Args = append(c.Args, s)
+	}
+	if a.bad || a.l.b.world.Run == nil {
+		return nil, nil
+	}
+	result, err := a.l.b.world.Run(a.ctx, c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return tuple{result.Stdout, result.Stderr, result.Status}, err
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func (l *lease) run(ctx context.Context, kind, text string, s pyeval.Site) (stri
 	handle := l.handle(s.Vars)
 	paths, err := l.tellPaths(s)
 	if err == nil {
-		err = l.tellInjected()
+		err = l.tellInjected(s)
 	}
 	var library int64
 	if err == nil {
@@ -51,7 +52,7 @@ func (l *lease) run(ctx context.Context, kind, text string, s pyeval.Site) (stri
 		case "log":
 			l.log(m)
 		case "inject":
-			l.inject(m)
+			l.inject(m, s)
 		case "call":
 			if err := l.answer(ctx, m, s); err != nil {
 				return "", l.broken(err)
@@ -152,28 +153,37 @@ func (l *lease) tellLibrary(lib *pyeval.Library) (int64, error) {
 	return number, l.p.send("lib", number, parent, numbers)
 }
 
-// tellInjected passes on the modules that other processes' evaluations have put into bb.utils._context.
-func (l *lease) tellInjected() error {
+// tellInjected passes on the modules that other evaluations have put into bb.utils._context, here or in Starlark.
+func (l *lease) tellInjected(s pyeval.Site) error {
 	l.b.mu.Lock()
-	list := l.b.injected[min(l.p.injected, len(l.b.injected)):]
-	l.p.injected = len(l.b.injected)
+	all := maps.Clone(l.b.injected)
 	l.b.mu.Unlock()
-	for _, i := range list {
-		if err := l.p.send("inject", i.name, i.module); err != nil {
+	if s.Interp != nil {
+		maps.Copy(all, s.Interp.Injected())
+	}
+	for _, name := range sortedNames(all) {
+		if _, known := l.p.injected[name]; known {
+			continue
+		}
+		l.p.injected[name] = all[name]
+		if err := l.p.send("inject", name, all[name]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *lease) inject(m []any) {
+func (l *lease) inject(m []any, s pyeval.Site) {
 	name, _ := field[string](m, 1)
 	module, _ := field[string](m, 2)
+	l.p.injected[name] = module
+	if s.Interp != nil {
+		s.Interp.Inject(map[string]string{name: module})
+		return
+	}
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
-	if i := (injection{name, module}); !slices.Contains(l.b.injected, i) {
-		l.b.injected = append(l.b.injected, i)
-	}
+	l.b.injected[name] = module
 }
 
 func (l *lease) log(m []any) {

@@ -62,7 +62,7 @@ type process struct {
 	definitions map[definition]int
 	libraries   map[libraryState]bool
 	paths       map[string]int
-	injected    int
+	injected    map[string]string
 	modules     []string // files of the layers' modules that are loaded
 }
 
@@ -88,7 +88,7 @@ func (b *bound) description() table {
 	return table{
 		{"sources", sources}, {"libraries", append([]string{}, b.rt.opts.Libraries...)}, {"version", b.rt.opts.BitBake},
 		{"environ", environ}, {"cwd", b.world.Cwd}, {"functions", slices.Sorted(maps.Keys(b.world.Funcs))}, {"pycache", b.rt.opts.CacheDir},
-		{"cpus", b.world.CPUs}, {"pages", b.world.MemPages},
+		{"runs", b.world.Run != nil}, {"cpus", b.world.CPUs}, {"pages", b.world.MemPages},
 	}
 }
 
@@ -105,7 +105,7 @@ func start(ctx context.Context, argv, env []string, description table) (*process
 		return nil, err
 	}
 	p := &process{in: orderW, out: bufio.NewReaderSize(answerR, 64<<10), outFile: answerR, output: &lastOutput{}, ended: make(chan struct{}),
-		definitions: map[definition]int{}, libraries: map[libraryState]bool{}, paths: map[string]int{"": 0}}
+		definitions: map[definition]int{}, libraries: map[libraryState]bool{}, paths: map[string]int{"": 0}, injected: map[string]string{}}
 	life, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	cmd := &sandbox.Cmd{Host: true, Argv: append(slices.Clone(argv), "-I", "-B", "-X", "utf8", "-c", boot), Env: append([]string{}, env...),

@@ -80,7 +80,7 @@ func (in *Interp) Eval(ctx context.Context, expr string, s Site) (string, error)
 		}
 	}
 	if in.hasFallback(err) {
-		return in.opts.Fallback.Eval(ctx, expr, s)
+		return in.opts.Fallback.Eval(ctx, expr, in.asking(s))
 	}
 	return "", err
 }
@@ -112,7 +112,7 @@ func (in *Interp) Exec(ctx context.Context, body string, s Site) error {
 		err = in.exec(ctx, p, body, s)
 	}
 	if in.hasFallback(err) {
-		return in.opts.Fallback.Exec(ctx, body, s)
+		return in.opts.Fallback.Exec(ctx, body, in.asking(s))
 	}
 	return err
 }
@@ -169,6 +169,12 @@ func (in *Interp) refusedEarly(p *program, s Site, source string) error {
 	u := *p.refusals[0]
 	u.Pos = offset(s.Pos, u.Pos.Line)
 	return &u
+}
+
+// asking is the site of a question to the fallback.
+func (in *Interp) asking(s Site) Site {
+	s.Interp = in
+	return s
 }
 
 func (in *Interp) hasFallback(err error) bool {

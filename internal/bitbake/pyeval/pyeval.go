@@ -94,6 +94,8 @@ type Site struct {
 	Name string
 	// Event becomes `e` of an event handler; nil = not a handler. The items of lists stand on lines of their own.
 	Event map[string]string
+	// Interp is the interpreter that asks its [Fallback]; both share what metadata puts into bb.utils._context.
+	Interp *Interp
 	// PyLibs are what addpylib has named, in order: a [Fallback] imports modules from there.
 	PyLibs []PyLib
 }

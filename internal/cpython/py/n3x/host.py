@@ -7,7 +7,7 @@ import os
 import sys
 from collections import OrderedDict
 
-from n3x import names, store, watch, wire
+from n3x import names, programs, store, watch, wire
 
 codes = OrderedDict()  # compiled expressions and bodies
 CODES = 10_000
@@ -31,6 +31,8 @@ def run(description, stream):
         sys.pycache_prefix, sys.dont_write_bytecode = world["pycache"], False
     sys.setrecursionlimit(4000)
     limit_machine()
+    if world["runs"]:
+        programs.install()
     watch.install(world)
     foreign = ("<n3x>/", "<frozen", "<string>") + watch.ignored
     for name in world["functions"]:
@@ -171,7 +173,7 @@ class Names(dict):
         self.store, self.scope = d, scope
 
     def __missing__(self, key):
-        if key in self.scope.packages:
+        if key in self.scope.packages or key in names.waiting:
             return self.scope[key]
         if key in names.BUILTINS or key in self.scope:
             raise KeyError(key)

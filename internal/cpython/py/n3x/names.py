@@ -22,6 +22,7 @@ paths = {0: ((), ())}  # number -> (folders, ((folder, namespace) ...))
 current_paths = 0
 stash = {}            # number of paths -> modules imported under them
 base_path = list(sys.path)
+waiting = {}          # the same by others: name -> module's name, imported when it is first used
 injected = {}         # by bb.utils._context[name] = value
 functions = {}        # provided by the other side: name -> callable
 current = {}          # the namespace of the evaluation that is running
@@ -89,8 +90,8 @@ class Scope(dict):
     packages = frozenset()
 
     def __missing__(self, key):
-        if key in self.packages:
-            module = package(key)
+        if key in self.packages or key in waiting:
+            module = package(waiting.get(key, key))
             if module is not None:
                 self[key] = module
                 return module
@@ -201,10 +202,7 @@ def import_all():
 
 def inject(name, module):
     """What another process has put into bb.utils._context."""
-    try:
-        injected.setdefault(name, importlib.import_module(module))
-    except ImportError:
-        pass
+    waiting[name] = module
 
 
 def remote(name):

@@ -29,7 +29,7 @@ def note_path(kind, path):
     if not path.startswith("/"):
         path = real_getcwd() + "/" + path if path else real_getcwd()
     path = os.path.normpath(path) if "/." in path or "//" in path else path
-    if not path.startswith(ignored):
+    if not (path + "/").startswith(ignored) and "/__pycache__/" not in path:
         seen[kind, path] = True
 
 
