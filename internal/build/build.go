@@ -39,6 +39,8 @@ type Options struct {
 
 	Prefiles, Postfiles []string // configuration to read before bblayers.conf and after bitbake.conf
 	AssumeProvided      []string // more of ASSUME_PROVIDED
+	RunAll, RunOnly     []string // tasks, as in [taskgraph.Request]
+	BuildFile, Dir      string   // a recipe file to build by itself, perhaps relative to Dir
 
 	KeepGoing bool
 	Offline   bool   // never reach for the network
@@ -142,15 +144,11 @@ var prefix = map[string]string{"warn": "WARNING: ", "error": "ERROR: ", "plain":
 // plan makes the graph. Root file systems depend on the state of the package archives, so these are refreshed first when
 // the graph has any.
 func (s *session) plan(ctx context.Context) error {
-	targets, err := taskgraph.Targets(s.world, s.o.Targets, s.o.Task)
-	if err != nil {
-		return err
-	}
 	if err := s.wire(); err != nil {
 		return err
 	}
-	request := taskgraph.Request{Targets: targets, KeepGoing: s.o.KeepGoing}
-	if s.graph, err = taskgraph.Make(Assume(s.world, s.o.AssumeProvided), request); err != nil {
+	var err error
+	if s.graph, err = s.o.graph(s.world); err != nil {
 		return err
 	}
 	if err := s.observe(ctx); err != nil {
@@ -164,6 +162,25 @@ func (s *session) plan(ctx context.Context) error {
 		}
 	}
 	return s.graph.Sign(taskgraph.Options{FileDigest: fileDigest, Places: s.places()})
+}
+
+// graph is what the options ask for.
+func (o Options) graph(w *recipe.World) (*taskgraph.Graph, error) {
+	world := Assume(w, o.AssumeProvided)
+	targets, err := taskgraph.Targets(world, o.Targets, o.Task)
+	if err != nil {
+		return nil, err
+	}
+	req := taskgraph.Request{Targets: targets, KeepGoing: o.KeepGoing, RunAll: o.RunAll, RunOnly: o.RunOnly}
+	if o.BuildFile != "" {
+		if req.File, err = w.Match(o.BuildFile, o.Dir); err != nil {
+			return nil, err
+		}
+		if len(req.Targets) == 0 {
+			req.Targets = []taskgraph.Target{{Name: req.File.PN, Task: o.Task}}
+		}
+	}
+	return taskgraph.Make(world, req)
 }
 
 // places are the folders whose paths must not show in signatures.

@@ -7,7 +7,6 @@ import (
 
 	"n3x/internal/kas"
 	"n3x/internal/metadata"
-	"n3x/internal/taskgraph"
 )
 
 var isarAddress = regexp.MustCompile(`(^|[/:])isar(\.git)?/?$`)
@@ -51,10 +50,6 @@ func Resolve(ctx context.Context, o Options) error {
 	if err := checkConfiguration(opened.World); err != nil {
 		return err
 	}
-	targets, err := taskgraph.ParseTargets(o.Targets, o.Task)
-	if err != nil {
-		return err
-	}
-	_, err = taskgraph.Build(opened.World, targets)
+	_, err = o.graph(opened.World)
 	return err
 }

@@ -186,7 +186,8 @@ func (a *app) buildTargets(ctx context.Context, o build.Options, f *bitbakeFlags
 		return diag.Userf(diag.Pos{}, "bitbake: nothing to do: no target is named").WithHint("name a recipe, e.g. `bitbake isar-k3s-image-base`")
 	}
 	o.Targets, o.Task, o.Force, o.KeepGoing = targets, f.task, f.force, f.keepGoing
-	o.Again, o.AssumeProvided = f.clearStamp, f.ignoreDeps
+	o.Again, o.AssumeProvided, o.RunAll, o.RunOnly = f.clearStamp, f.ignoreDeps, f.runAll, f.runOnly
+	o.BuildFile, o.Dir = f.buildFile, a.dir
 	o.Prefiles, o.Postfiles = f.extraConfiguration(a.env, a.dir)
 	if o.Replay == nil {
 		o.Replay = func(target, task string) string { return fmt.Sprintf("bitbake -c %s %s", task, target) }

@@ -16,11 +16,11 @@ func (s *server) graph(ctx context.Context, r *request) (answer, error) {
 	if len(r.Targets) == 0 {
 		return nil, diag.Userf(diag.Pos{}, "the request names no targets").WithHint(`add "targets": ["hello"]`)
 	}
-	targets, err := taskgraph.ParseTargets(r.Targets, r.Task)
+	targets, err := taskgraph.Targets(f.World, r.Targets, r.Task)
 	if err != nil {
 		return nil, err
 	}
-	g, err := taskgraph.Build(f.World, targets)
+	g, err := taskgraph.Make(f.World, taskgraph.Request{Targets: targets, Incomplete: true, RunAll: r.RunAll, RunOnly: r.RunOnly})
 	if err != nil {
 		return nil, err
 	}
@@ -46,5 +46,9 @@ func (s *server) graph(ctx context.Context, r *request) (answer, error) {
 		}
 		all = append(all, one)
 	}
-	return answer{"tasks": all}, nil
+	problems := []*fault{}
+	for _, p := range g.Problems {
+		problems = append(problems, describe(p))
+	}
+	return answer{"tasks": all, "problems": problems}, nil
 }

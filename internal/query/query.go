@@ -48,6 +48,8 @@ type request struct {
 
 	Targets []string `json:"targets"`
 	Task    string   `json:"task"`
+	RunAll  []string `json:"runall"`
+	RunOnly []string `json:"runonly"`
 	Inputs  bool     `json:"inputs"` // with those of signatures
 
 	Flags   bool `json:"flags"`
