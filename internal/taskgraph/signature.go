@@ -28,11 +28,15 @@ type Options struct {
 type Input struct {
 	Name   string // e.g. "variable DISTRO_ARCH", "flag do_install[dirs]", "file a.patch", "task a:do_unpack"
 	Digest string // of its value, hex
+	Text   string // the value itself, of variables and flags
 }
 
 // Sign computes the signatures of all tasks from the metadata as it is now, anew when it was called before.
 func (g *Graph) Sign(o Options) error {
-	s := &signing{o: o, code: newCode(!g.world.Before(2, 10)), places: newPlaces(o.Places), of: map[*recipe.Recipe]*signer{}}
+	s, err := newSigning(g.world, o)
+	if err != nil {
+		return err
+	}
 	for _, t := range g.Tasks {
 		if err := s.sign(t); err != nil {
 			return err
@@ -43,23 +47,45 @@ func (g *Graph) Sign(o Options) error {
 
 // signing is what the signatures of one graph share.
 type signing struct {
-	o      Options
-	code   *code
-	places *places
-	of     map[*recipe.Recipe]*signer
+	o       Options
+	code    *code
+	places  *places
+	of      map[*recipe.Recipe]*signer
+	ignored map[string]bool // BB_BASEHASH_IGNORE_VARS of the default configuration: those of recipes do not count
+	without *regexp.Regexp  // BB_TASKHASH_IGNORE_TASKS likewise, or nil
+	loose   bool            // the flags to leave out are looked for as parts of the whole list's text (until 2.8)
+}
+
+func newSigning(w World, o Options) (*signing, error) {
+	s := &signing{o: o, code: newCode(!w.Before(2, 10)), places: newPlaces(o.Places), of: map[*recipe.Recipe]*signer{}, loose: w.Before(2, 9)}
+	base := w.Base("")
+	var err error
+	if s.ignored, err = set(base, "BB_BASEHASH_IGNORE_VARS"); err != nil {
+		return nil, err
+	}
+	pattern, err := base.Value("BB_TASKHASH_IGNORE_TASKS")
+	if err != nil || pattern == "" {
+		return s, err
+	}
+	if s.without, err = regexp.Compile(pattern); err != nil {
+		return nil, diag.Userf(base.LastSet("BB_TASKHASH_IGNORE_TASKS"), "BB_TASKHASH_IGNORE_TASKS: %w", err)
+	}
+	return s, nil
 }
 
 // signer knows what the variables of one recipe depend on.
 type signer struct {
-	d       *datastore.Data
-	forced  *datastore.Data // d with BB_HASH_CODEPARSER_VALS; functions are read from it
-	code    *code
-	places  *places
-	ignored map[string]bool // BB_BASEHASH_IGNORE_VARS
-	noFlags map[string]bool // BB_SIGNATURE_EXCLUDE_FLAGS
-	without *regexp.Regexp  // BB_TASKHASH_IGNORE_TASKS, or nil
-	exports []string        // variables in the environment of shell functions, sorted
-	known   map[string]*entry
+	d        *datastore.Data
+	forced   *datastore.Data // d with BB_HASH_CODEPARSER_VALS; functions are read from it
+	code     *code
+	places   *places
+	ignored  map[string]bool
+	loose    bool
+	flagList string          // BB_SIGNATURE_EXCLUDE_FLAGS
+	noFlags  []string        // its words
+	keys     map[string]bool // all variables
+	exports  []string        // variables in the environment of shell functions, sorted
+	known    map[string]*entry
 }
 
 func (s *signing) signer(r *recipe.Recipe) (*signer, error) {
@@ -67,21 +93,21 @@ func (s *signing) signer(r *recipe.Recipe) (*signer, error) {
 		return found, nil
 	}
 	d := r.Data.Copy()
-	n := &signer{d: d, forced: d, code: s.code, places: s.places, known: map[string]*entry{}}
+	n := &signer{d: d, forced: d, code: s.code, places: s.places, ignored: s.ignored, loose: s.loose, known: map[string]*entry{}}
 	var err error
-	if n.ignored, err = set(d, "BB_BASEHASH_IGNORE_VARS"); err != nil {
+	if n.flagList, err = d.Value("BB_SIGNATURE_EXCLUDE_FLAGS"); err != nil {
 		return nil, err
 	}
-	if n.noFlags, err = set(d, "BB_SIGNATURE_EXCLUDE_FLAGS"); err != nil {
-		return nil, err
-	}
-	if err := n.ignoreTasks(); err != nil {
-		return nil, err
-	}
+	n.noFlags = strings.FieldsFunc(n.flagList, datastore.IsSpace)
 	if err := n.force(); err != nil {
 		return nil, err
 	}
-	if n.exports, err = exports(d); err != nil {
+	n.keys = map[string]bool{}
+	names := d.Keys()
+	for _, name := range names {
+		n.keys[name] = true
+	}
+	if n.exports, err = exports(d, names); err != nil {
 		return nil, err
 	}
 	s.of[r] = n
@@ -95,17 +121,6 @@ func set(d *datastore.Data, name string) (map[string]bool, error) {
 		out[w] = true
 	}
 	return out, err
-}
-
-func (s *signer) ignoreTasks() error {
-	pattern, err := s.d.Value("BB_TASKHASH_IGNORE_TASKS")
-	if err != nil || pattern == "" {
-		return err
-	}
-	if s.without, err = regexp.Compile(pattern); err != nil {
-		return diag.Userf(s.d.LastSet("BB_TASKHASH_IGNORE_TASKS"), "BB_TASKHASH_IGNORE_TASKS: %w", err)
-	}
-	return nil
 }
 
 // force makes the store from which functions are read.
@@ -144,7 +159,8 @@ func (s *signing) sign(t *Task) error {
 		if strings.HasSuffix(name, "]") {
 			kind = "flag "
 		}
-		t.Inputs = append(t.Inputs, Input{kind + name, n.known[name].digest})
+		e := n.known[name]
+		t.Inputs = append(t.Inputs, Input{Name: kind + name, Digest: e.digest, Text: e.text})
 	}
 	files, err := s.files(t, n)
 	if err != nil {
@@ -152,17 +168,29 @@ func (s *signing) sign(t *Task) error {
 	}
 	t.Inputs = append(t.Inputs, files...)
 	for _, d := range t.DependsOn {
-		if n.without != nil && !n.without.MatchString(t.Recipe.PN) && n.without.MatchString(d.Recipe.PN) {
+		if s.without != nil && !s.without.MatchString(t.Recipe.PN) && s.without.MatchString(d.Recipe.PN) {
 			continue
 		}
-		t.Inputs = append(t.Inputs, Input{"task " + d.Recipe.PN + ":" + d.Name, d.Signature})
+		t.Inputs = append(t.Inputs, Input{Name: "task " + d.qualified() + ":" + d.Name, Digest: d.Signature})
 	}
-	h := sha256.New()
-	for _, in := range t.Inputs {
-		fmt.Fprintf(h, "%s=%s\n", in.Name, in.Digest)
+	if _, ok := t.Recipe.Task(t.Name).Flags["nostamp"]; ok {
+		t.Inputs = append(t.Inputs, Input{Name: "nostamp", Digest: "always"})
 	}
-	t.Signature = hex.EncodeToString(h.Sum(nil))
+	t.Signature = hashOf(t.Inputs)
 	return nil
+}
+
+// hashOf is the signature that inputs make. Files and tasks count by what is in them, not by their names.
+func hashOf(inputs []Input) string {
+	h := sha256.New()
+	for _, in := range inputs {
+		name := in.Name
+		if strings.HasPrefix(name, "file ") || strings.HasPrefix(name, "task ") {
+			name = name[:5]
+		}
+		fmt.Fprintf(h, "%s=%s\n", name, in.Digest)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // closure are the variables that name leads to, itself included, sorted.
@@ -196,15 +224,18 @@ func (s *signing) files(t *Task, n *signer) ([]Input, error) {
 	}
 	var out []Input
 	for _, w := range strings.FieldsFunc(v, datastore.IsSpace) {
-		file := w
-		if i := strings.LastIndexByte(w, ':'); i > 0 {
-			file = w[:i]
+		file, exists, ok := strings.Cut(w, ":")
+		if !ok {
+			return nil, diag.Userf(n.d.LastSet(t.Name), "%s[file-checksums] of %s has %q, which is not path:True or path:False", t.Name, t.Recipe.PN, w)
+		}
+		if exists == "False" {
+			continue
 		}
 		sum, err := s.o.FileDigest(file)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Input{"file " + path.Base(file), sum})
+		out = append(out, Input{Name: "file " + path.Base(file), Digest: sum})
 	}
 	slices.SortFunc(out, func(a, b Input) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Digest, b.Digest))

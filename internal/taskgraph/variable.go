@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"n3x/internal/bitbake/datastore"
+	"n3x/internal/diag"
 )
 
 // entry is a variable, function or "variable[flag]" as signatures see it.
 type entry struct {
-	digest string   // of its text before expansion
+	text   string   // before expansion
+	digest string   // of that
 	deps   []string // what it leads to directly, sorted
 }
 
@@ -27,7 +29,7 @@ func (s *signer) entry(name string) (*entry, error) {
 	if err := read(); err != nil {
 		return nil, err
 	}
-	e := &entry{digest: digest(v.text)}
+	e := &entry{text: v.text, digest: digest(v.text)}
 	for _, dep := range slices.Sorted(maps.Keys(v.deps)) {
 		if !s.ignored[dep] {
 			e.deps = append(e.deps, dep)
@@ -45,6 +47,7 @@ type reading struct {
 	excluded []string // [vardepsexclude]
 	text     string
 	deps     map[string]bool
+	called   map[string]bool // functions that code of the last expansion called
 }
 
 // flag reads a "variable[flag]".
@@ -92,11 +95,9 @@ func (v *reading) variable() error {
 			v.text = strings.ReplaceAll(v.text, cut, "")
 		}
 	}
-	if len(v.s.noFlags) > 0 {
-		for f := range v.flags {
-			if !v.s.noFlags[f] {
-				v.deps[v.name+"["+f+"]"] = true
-			}
+	for f := range v.flags {
+		if v.s.flagCounts(f) {
+			v.deps[v.name+"["+f+"]"] = true
 		}
 	}
 	if err := v.add("vardeps"); err != nil {
@@ -106,6 +107,17 @@ func (v *reading) variable() error {
 		delete(v.deps, dep)
 	}
 	return nil
+}
+
+// flagCounts reports whether a flag makes a difference, as all do that the list of those left out does not have.
+func (s *signer) flagCounts(flag string) bool {
+	switch {
+	case s.flagList == "":
+		return false
+	case s.loose:
+		return !strings.Contains(s.flagList, flag)
+	}
+	return len(s.noFlags) > 0 && !slices.Contains(s.noFlags, flag)
 }
 
 func (v *reading) words(flag string) ([]string, error) {
@@ -194,13 +206,21 @@ func (v *reading) took(trace datastore.Expansion, asked map[string][]string) err
 		return err
 	}
 	slices.Sort(removes)
-	for _, r := range removes {
+	for i, r := range removes {
 		trace, err := v.s.d.Trace(r, "")
 		if err != nil {
 			return err
 		}
 		v.text += "\n_remove of " + v.s.places.replace(r)
-		if err := v.contains(v.refer(trace)); err != nil {
+		// Of what these texts lead to, BitBake only keeps the variables that the first one names and its code reads.
+		deps := maps.Clone(v.deps)
+		asked := v.refer(trace)
+		if i > 0 {
+			v.deps = deps
+		} else {
+			maps.DeleteFunc(v.deps, func(name string, _ bool) bool { return !deps[name] && v.called[name] })
+		}
+		if err := v.contains(asked); err != nil {
 			return err
 		}
 	}
@@ -209,6 +229,7 @@ func (v *reading) took(trace datastore.Expansion, asked map[string][]string) err
 
 // refer makes what an expansion read dependencies. It returns what was only asked for single words.
 func (v *reading) refer(trace datastore.Expansion) map[string][]string {
+	clear(v.called)
 	for _, r := range trace.References {
 		v.deps[r] = true
 	}
@@ -240,18 +261,13 @@ func (v *reading) call(name string) {
 	if v.deps[name] || strings.HasPrefix(name, "__") {
 		return
 	}
-	if v.s.known[name] != nil || v.s.defined(name) {
+	if v.s.keys[name] {
+		if v.called == nil {
+			v.called = map[string]bool{}
+		}
+		v.called[name] = true
 		v.deps[name] = true
 	}
-}
-
-// defined reports whether there is a variable of that name, whatever its value.
-func (s *signer) defined(name string) bool {
-	if _, ok, err := s.d.Var(name, false); ok || err != nil {
-		return true // an error shows when it is read
-	}
-	flags, _ := s.d.VarFlags(name)
-	return len(flags) > 0
 }
 
 // contains lets the answers of bb.utils.contains and its kin count instead of the whole variable that was asked.
@@ -279,9 +295,9 @@ func (v *reading) contains(asked map[string][]string) error {
 }
 
 // exports are the variables that the environment of shell functions holds.
-func exports(d *datastore.Data) ([]string, error) {
+func exports(d *datastore.Data, names []string) ([]string, error) {
 	var out []string
-	for _, name := range d.Keys() {
+	for _, name := range names {
 		on, err := isTrue(d, name, "export")
 		if err != nil || !on {
 			if err != nil {
@@ -300,11 +316,14 @@ func exports(d *datastore.Data) ([]string, error) {
 	return out, nil
 }
 
+// isTrue reads a flag as BitBake reads booleans.
 func isTrue(d *datastore.Data, name, flag string) (bool, error) {
-	v, ok, err := d.VarFlag(name, flag, true)
+	v, _, err := d.VarFlag(name, flag, true)
 	switch strings.ToLower(v) {
-	case "", "0", "n", "no", "f", "false":
+	case "", "0", "n", "no", "false":
 		return false, err
+	case "1", "y", "yes", "true":
+		return true, err
 	}
-	return ok, err
+	return false, diag.Userf(d.LastSet(name), "%s[%s] = %q is neither true nor false", name, flag, v).WithHint("write \"1\" or \"0\"")
 }

@@ -117,7 +117,10 @@ func TestSignatureInputsAreThoseOfBitBake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &signing{code: newCode(false), places: newPlaces(map[string]string{top: "TOPDIR"}), of: map[*recipe.Recipe]*signer{}}
+	s, err := newSigning(w, Options{Places: map[string]string{top: "TOPDIR"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	n, err := s.signer(r)
 	if err != nil {
 		t.Fatal(err)
