@@ -44,7 +44,9 @@ func (d *Data) operand(a *syntax.Assignment) (value text, op string, err error) 
 	case syntax.Set, syntax.WeakDefault:
 		return str(a.Value), "set", nil
 	case syntax.Immediate:
+		forgetWrites := d.trial()
 		s, err := d.expandAs(a.Value, a.Name+"[:=]")
+		forgetWrites()
 		return str(s), "immediate", err
 	}
 	old := d.assigned(a.Name, a.Flag)

@@ -54,6 +54,7 @@ type Data struct {
 	overrideSet  map[string]bool
 	overrideDeps map[string]bool // variables read while overrides were computed
 	reads        map[string]bool // non-nil while overrides are being computed
+	kept         *kept           // non-nil while what is written will be taken back
 
 	// Environment is BB_ORIGENV: the environment that the program was started with, as variables.
 	Environment *Data
@@ -179,7 +180,7 @@ func (d *Data) Copy() *Data {
 	c := *d
 	c.top = &layer{vars: map[string]*variable{}, parent: d.top.parent, depth: d.top.depth}
 	c.local, c.renamed = c.top.depth, d.renamed
-	c.cache, c.expanding = nil, nil
+	c.cache, c.expanding, c.kept = nil, nil, nil
 	c.overrides, c.overrideSet, c.overrideDeps, c.reads = nil, nil, nil, nil
 	return &c
 }
@@ -223,7 +224,7 @@ func (d *Data) Shares(other *Data, name string) bool { return d.find(name) == ot
 
 // own is the variable's entry for writing: made, or copied from a shared layer, when need be.
 func (d *Data) own(name string) *variable {
-	if v, ok := d.top.vars[name]; ok && !v.shared {
+	if v, ok := d.top.vars[name]; ok && !v.shared && !d.keep(name) {
 		return v
 	}
 	v := &variable{}
@@ -234,8 +235,55 @@ func (d *Data) own(name string) *variable {
 		v.appends, v.prepends, v.removes = slices.Clip(v.appends), slices.Clip(v.prepends), slices.Clip(v.removes)
 		v.overridden, v.history = slices.Clip(v.overridden), slices.Clip(v.history)
 	}
+	d.keep(name)
 	d.top.vars[name] = v
 	return v
+}
+
+// kept are variables as they were before a trial, nil when the topmost layer did not have them.
+type kept struct {
+	top  *layer
+	vars map[string]*variable
+}
+
+// trial begins a time in which what is written, by inline Python, is not to stay; the returned function ends it. BitBake makes a
+// copy of the store for := instead.
+func (d *Data) trial() (end func()) {
+	outer, renamed, filters := d.kept, d.renamed, d.filters
+	d.kept = &kept{top: d.top}
+	return func() {
+		k := d.kept
+		d.kept = outer
+		if len(k.vars) == 0 && d.top == k.top {
+			return
+		}
+		vars := maps.Clone(k.top.vars) // copies made meanwhile may have it
+		for name, v := range k.vars {
+			if v == nil {
+				delete(vars, name)
+			} else {
+				vars[name] = v
+			}
+		}
+		d.top = &layer{vars: vars, parent: k.top.parent, depth: k.top.depth}
+		d.renamed, d.filters, d.overrides = renamed, filters, nil
+		d.forget()
+	}
+}
+
+// keep remembers the variable for the end of a trial; true says that its entry must then not be written to.
+func (d *Data) keep(name string) bool {
+	if d.kept == nil || d.top != d.kept.top {
+		return false
+	}
+	if _, known := d.kept.vars[name]; known {
+		return false
+	}
+	if d.kept.vars == nil {
+		d.kept.vars = map[string]*variable{}
+	}
+	d.kept.vars[name] = d.top.vars[name]
+	return true
 }
 
 // once carries out a statement that makes a variable. Where no variable of that name exists, what comes out depends on the
@@ -246,6 +294,7 @@ func (d *Data) once(statement any, name string, carryOut func() error) error {
 	}
 	if v, ok := d.ready.Load(statement); ok {
 		d.touch(name)
+		d.keep(name)
 		d.top.vars[name] = v.(*variable)
 		return d.refuseRenamed(name)
 	}

@@ -3,7 +3,6 @@ package datastore
 import (
 	"errors"
 	"io"
-	"slices"
 	"strings"
 
 	"n3x/internal/bitbake/pyeval"
@@ -93,7 +92,7 @@ func (d *Data) boolFlag(name, flag string) (bool, error) {
 	switch {
 	case err != nil || t.orEmpty() == "" && (t.object || !t.ok):
 		return false, err
-	case t.object && kind(t.s) != "dict or set":
+	case t.object:
 		return true, nil
 	}
 	switch strings.ToLower(t.s) {
@@ -158,11 +157,18 @@ func (d *Data) emitVar(b *strings.Builder, name string, all bool) (function bool
 	case export:
 		b.WriteString("export ")
 	}
-	b.WriteString(expanded + `="` + shellQuoter.Replace(value) + "\"\n")
+	quoter := shellQuoter
+	if d.old {
+		quoter = oldQuoter
+	}
+	b.WriteString(expanded + `="` + quoter.Replace(value) + "\"\n")
 	return false, nil
 }
 
-var shellQuoter = strings.NewReplacer(`"`, `\"`, "`", "\\`", "\n", " \\\n", "$", `\$`)
+var (
+	shellQuoter = strings.NewReplacer(`"`, `\"`, "`", "\\`", "\n", " \\\n", "$", `\$`)
+	oldQuoter   = strings.NewReplacer(`"`, `\"`, "\n", " \\\n", "$", `\$`)
+)
 
 // cut takes bytes off both ends, as far as there are any.
 func cut(s string, start, end int) string {
@@ -190,6 +196,12 @@ func writeFailure(b *strings.Builder, name string, err error) error {
 	if errors.As(err, &cancelled) && cancelled.Kind == diag.Broken {
 		return err
 	}
+	var chain *Error
+	var python *pyeval.Exception
+	if !errors.As(err, &chain) && errors.As(err, &python) {
+		b.WriteString("# expansion of " + name + " threw " + python.Type + ": " + python.Text + "\n")
+		return nil
+	}
 	b.WriteString("# expansion of " + name + " threw ExpansionError: " + failure(err) + "\n")
 	return nil
 }
@@ -204,13 +216,19 @@ func failure(err error) string {
 	kind := "Exception"
 	var python *pyeval.Exception
 	var user *diag.Error
+	var cycle *endless
 	switch {
+	case errors.As(chain.Err, &cycle):
+		kind, text = cycle.kind, cycle.text
 	case errors.As(chain.Err, &python):
 		kind, text = python.Type, python.Text
 	case errors.As(chain.Err, &user):
 		text = user.Text
 	}
-	names := slices.Clone(chain.Chain)
-	return "Failure expanding variable " + names[0] + ", expression was " + chain.Expression + " which triggered exception " + kind + ": " + text +
-		"\nThe variable dependency chain for the failure is: " + strings.Join(names, " -> ")
+	what := "expression " + chain.Expression
+	if chain.Name != "" {
+		what = "variable " + chain.Name + ", expression was " + chain.Expression
+	}
+	return "Failure expanding " + what + " which triggered exception " + kind + ": " + text +
+		"\nThe variable dependency chain for the failure is: " + strings.Join(chain.Chain, " -> ")
 }

@@ -77,7 +77,7 @@ func TestEveryFieldOfStores(t *testing.T) {
 		"top": "encoded", "origin": "encoded", "old": "encoded", "filters": "encoded", "renamed": "encoded",
 		"local": "of use only while layer.conf files are read", "eval": "given anew", "Environment": "given anew", "ready": "of the base",
 		"cache": "computed", "evaluating": "none between evaluations", "expanding": "none between evaluations", "depth": "none between evaluations",
-		"overrides": "computed", "overrideSet": "computed", "overrideDeps": "computed", "reads": "none between evaluations",
+		"kept": "none between evaluations", "overrides": "computed", "overrideSet": "computed", "overrideDeps": "computed", "reads": "none between evaluations",
 	}
 	if n := reflect.TypeFor[origin]().NumField(); n != 3 {
 		t.Errorf("origin has %d fields; encode the new one and correct this number", n)

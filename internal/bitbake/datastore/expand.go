@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
 
@@ -59,15 +60,16 @@ func (d *Data) expandAs(s, name string) (string, error) {
 func (d *Data) expandInto(s, name string, trace *Expansion) (string, error) {
 	if name != "" {
 		if i := slices.Index(d.expanding, name); i >= 0 {
-			return "", d.cycle(append(slices.Clone(d.expanding[i:]), name))
+			return "", d.cycle(append(slices.Clone(d.expanding[i:]), name), false)
 		}
 		d.expanding = append(d.expanding, name)
 		defer func() { d.expanding = d.expanding[:len(d.expanding)-1] }()
 	}
 	if d.depth++; d.depth > maxDepth {
 		d.depth--
-		return "", diag.Userf(d.LastSet(name), "expanding %s recurses without end", describe(name, s)).
+		e := diag.Userf(d.LastSet(name), "expanding %s recurses without end", describe(name, s)).
 			WithHint("Python code in it reads a variable that leads back to it")
+		return "", d.chained(&endless{e, recursionError, recursionText}, name, s)
 	}
 	defer func() { d.depth-- }()
 	for strings.Contains(s, "${") {
@@ -96,7 +98,7 @@ func describe(name, s string) string {
 }
 
 // cycle is the error for a variable that refers to itself, directly or through others.
-func (d *Data) cycle(chain []string) error {
+func (d *Data) cycle(chain []string, direct bool) error {
 	e := diag.Userf(d.LastSet(chain[0]), "variable %s references itself", chain[0])
 	if len(chain) > 2 {
 		e = e.WithNote("%s", strings.Join(chain, " -> "))
@@ -106,22 +108,47 @@ func (d *Data) cycle(chain []string) error {
 			e = e.WithNote("%s is set at %s", name, pos)
 		}
 	}
-	return e.WithHint("to add to the old value write :append or +=, or := to expand it at once")
+	e = e.WithHint("to add to the old value write :append or +=, or := to expand it at once")
+	if direct {
+		return &endless{e, "Exception", e.Text + "!"}
+	}
+	return &endless{e, recursionError, recursionText}
 }
+
+// endless is a cycle, which BitBake mostly notices by Python's stack only.
+type endless struct {
+	err        *diag.Error
+	kind, text string // of BitBake's exception
+}
+
+const recursionError, recursionText = "RecursionError", "maximum recursion depth exceeded"
+
+func (e *endless) Error() string { return e.err.Error() }
+func (e *endless) Unwrap() error { return e.err }
 
 // Error is a failed expansion: the cause and the chain of variables that led to it, innermost first.
 type Error struct {
-	Chain      []string
-	Expression string // what was being expanded, innermost
+	Chain      []string // begins with the text itself when that belongs to no variable
+	Name       string   // the innermost variable, or ""
+	Expression string   // what was being expanded, innermost
 	Err        error
 }
 
 // Error is the cause's text, followed by the chain when it has more than one link.
 func (e *Error) Error() string {
-	if len(e.Chain) < 2 {
+	chain := e.Variables()
+	if len(chain) < 2 {
 		return e.Err.Error()
 	}
-	return e.Err.Error() + "\nwhile expanding " + strings.Join(e.Chain, ", from ")
+	return e.Err.Error() + "\nwhile expanding " + strings.Join(chain, ", from ")
+}
+
+// Variables are those of the chain.
+func (e *Error) Variables() []string {
+	if e.Name == "" {
+		return e.Chain[1:]
+	}
+	return e.Chain
 }
 
 // Unwrap is the cause.
@@ -129,17 +156,17 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // chained adds name to the chain of an expansion error.
 func (d *Data) chained(err error, name, text string) error {
-	if name == "" {
-		return err
-	}
 	var e *Error
 	if errors.As(err, &e) {
-		if !slices.Contains(e.Chain, name) {
+		if name != "" {
 			e.Chain = append(e.Chain, name)
 		}
 		return err
 	}
-	return &Error{Chain: []string{name}, Expression: text, Err: err}
+	if name == "" {
+		return &Error{Chain: []string{text}, Expression: text, Err: err}
+	}
+	return &Error{Chain: []string{name}, Name: name, Expression: text, Err: err}
 }
 
 // LastSet is where a variable (or "variable[flag]") was last written in a file.
@@ -178,6 +205,8 @@ func variableAt(s string) int {
 // replaceVariables substitutes each ${NAME} once; names of undefined variables stay.
 func (d *Data) replaceVariables(s string, trace *Expansion) (string, error) {
 	var out strings.Builder
+	var wrong error // the first value that is no text, as Python counts what it joins
+	pieces, plain := 0, false
 	rest := s
 	for {
 		i := strings.Index(rest, "${")
@@ -188,6 +217,7 @@ func (d *Data) replaceVariables(s string, trace *Expansion) (string, error) {
 		if end == 0 {
 			out.WriteString(rest[:i+2])
 			rest = rest[i+2:]
+			plain = true
 			continue
 		}
 		name := rest[i+2 : i+end-1]
@@ -196,24 +226,32 @@ func (d *Data) replaceVariables(s string, trace *Expansion) (string, error) {
 			trace.References = append(trace.References, name)
 		}
 		if n := len(d.expanding); n > 0 && d.expanding[n-1] == name {
-			return "", d.cycle([]string{name, name})
+			return "", d.cycle([]string{name, name}, true)
 		}
 		c, err := d.read(name, mode{expand: true})
 		if err != nil {
 			return "", err
 		}
-		if c.object {
-			return "", diag.Userf(d.LastSet(name), "variable %s is no text, so ${%s} cannot be expanded: python: TypeError: expected str instance, %s found", name, name, kind(c.s))
+		if i > 0 || plain {
+			pieces++
+			plain = false
 		}
-		if c.ok {
+		switch {
+		case c.object && wrong == nil:
+			wrong = &pyeval.Exception{Pos: d.LastSet(name), Type: "TypeError", Text: fmt.Sprintf("sequence item %d: expected str instance, %s found", pieces, kind(c.s))}
+		case c.ok:
 			out.WriteString(c.s)
-		} else {
+		default:
 			out.WriteString(rest[i : i+end])
 		}
+		pieces++
 		rest = rest[i+end:]
 		if out.Len() > maxText {
 			return "", diag.Userf(d.LastSet(name), "the value grows beyond %d MB when it is expanded", maxText>>20)
 		}
+	}
+	if wrong != nil {
+		return "", wrong
 	}
 	if len(rest) == len(s) {
 		return s, nil

@@ -2,12 +2,12 @@ package datastore
 
 import (
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"n3x/internal/bitbake/pyeval"
-	"n3x/internal/diag"
 )
 
 // text is a value: a string, another Python object (s is then its repr, which is also its str), None, or nothing.
@@ -77,6 +77,34 @@ func (d *Data) SetObject(name, flag, value string) error {
 		return d.setFlag(name, flag, t, Event{Op: "set", Flag: flag, Detail: value})
 	}
 	return d.set(name, t, false, Event{Op: "set", Detail: value})
+}
+
+func (o operation) noText() bool { return !o.ok || o.object }
+
+// JoinObject implements [pyeval.ObjectJoiner].
+func (d *Data) JoinObject(name, keyword, value string) error {
+	d.record(d.own(name), Event{Op: keyword, Detail: value})
+	return d.set(name+":"+keyword, literal(value), true, Event{})
+}
+
+// RefreshObject implements [pyeval.ObjectRefresher]: no history shows it, but the operation that brought the object shows, from
+// BitBake 2.9 on, what has become of it.
+func (d *Data) RefreshObject(name, flag, was, now string) error {
+	e := Event{}
+	v := d.own(name)
+	if !d.old {
+		for i := len(v.history) - 1; i >= 0; i-- {
+			if h := v.history[i]; h.Flag == flag && h.Detail == was {
+				v.history = slices.Clone(v.history)
+				v.history[i].Detail = now
+				break
+			}
+		}
+	}
+	if flag != "" {
+		return d.setFlag(name, flag, literal(now), e)
+	}
+	return d.set(name, literal(now), true, e)
 }
 
 // Read implements [pyeval.Reader].
@@ -291,8 +319,18 @@ func (d *Data) plus(name string, a, b text) (text, error) {
 			}
 		}
 	}
-	return text{}, diag.Userf(d.LastSet(name), "variable %s: python: TypeError: %s and %s cannot be joined", name, kindOf(a), kindOf(b)).
-		WithHint("what is appended or prepended must be of the variable's own type")
+	return text{}, &pyeval.Exception{Pos: d.LastSet(name), Type: "TypeError", Text: cannotAdd(kindOf(a), kindOf(b))}
+}
+
+// cannotAdd is what Python says of a + b.
+func cannotAdd(a, b string) string {
+	switch a {
+	case "str", "list", "tuple":
+		return "can only concatenate " + a + " (not \"" + b + "\") to " + a
+	case "bytes":
+		return "can't concat " + b + " to bytes"
+	}
+	return "unsupported operand type(s) for +: '" + a + "' and '" + b + "'"
 }
 
 func kindOf(t text) string {
@@ -317,7 +355,7 @@ func kind(s string) string {
 	case strings.HasPrefix(s, "set("):
 		return "set"
 	case strings.HasPrefix(s, "{"):
-		return "dict or set"
+		return braceKind(s)
 	case strings.HasPrefix(s, "b"):
 		return "bytes"
 	}
@@ -325,6 +363,34 @@ func kind(s string) string {
 		return "int"
 	}
 	return "float"
+}
+
+// braceKind tells a dict from a set: its first item is followed by a colon.
+func braceKind(s string) string {
+	depth := 0
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '\'', '"':
+			_, rest, ok := cutString(s[i:])
+			if !ok {
+				return "dict"
+			}
+			i = len(s) - len(rest) - 1
+		case '[', '(', '{':
+			depth++
+		case ']', ')':
+			depth--
+		case '}':
+			if depth--; depth < 0 && i > 1 {
+				return "set"
+			}
+		case ':', ',':
+			if depth == 0 {
+				return map[byte]string{':': "dict", ',': "set"}[c]
+			}
+		}
+	}
+	return "dict"
 }
 
 func integer(s string) (*big.Int, bool) {

@@ -1,17 +1,20 @@
 package datastore
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
+	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
 
 // content is a variable's value after overrides, appends, prepends and removes.
 type content struct {
 	text
-	from    string   // the override's variable that the text came from, "" when there is none
 	removes []string // the :remove values that hit, unexpanded; only looked for when expanding
+	// expanded is the value's expansion, where it is known already because an override supplied the value.
+	expanded text
 }
 
 // mode says how a variable is read.
@@ -62,16 +65,15 @@ func (d *Data) read(name string, m mode) (content, error) {
 		}
 	}
 	c, v, err := d.unexpanded(name, m)
-	if err == nil && !m.expand && c.from != "" {
-		_, err = d.read(c.from, mode{expand: true}) // BitBake expands what comes from an override in any case, and so may fail
+	if err == nil && v != nil && len(v.removes) > 0 && (c.object || slices.ContainsFunc(v.removes, operation.noText)) {
+		err = d.checkRemoves(name, v, c.text, m)
 	}
-	if err != nil || !m.expand || !c.ok {
+	if err != nil || !m.expand || !c.ok || c.object {
 		return c, err
 	}
-	if c.object {
-		return c, d.objectRemoves(name, v, m)
-	}
-	if c.s, err = d.expandAs(c.s, name); err != nil {
+	if c.expanded.ok {
+		c.s, c.expanded = c.expanded.s, text{}
+	} else if c.s, err = d.expandAs(c.s, name); err != nil {
 		return content{}, err
 	}
 	if !m.parsing && c.s != "" {
@@ -132,10 +134,9 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 		}
 		if match := d.winner(v.overridden); match != "" {
 			var err error
-			if c, err = d.fromOverride(match); err != nil {
+			if c, err = d.fromOverride(match, m); err != nil {
 				return c, nil, err
 			}
-			c.from = match
 		}
 	}
 	if !c.ok {
@@ -156,6 +157,7 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 			if c.text, err = d.plus(name, c.orBlank(), op.text); err != nil {
 				return c, nil, err
 			}
+			c.expanded = text{}
 		}
 	}
 	for _, op := range v.prepends {
@@ -163,30 +165,33 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 			if c.text, err = d.plus(name, op.text, c.orBlank()); err != nil {
 				return c, nil, err
 			}
+			c.expanded = text{}
 		}
 	}
 	return c, v, nil
 }
 
-// fromOverride is the unexpanded value of variable match together with those of its removes that hit it.
-func (d *Data) fromOverride(match string) (content, error) {
+// fromOverride is the unexpanded value of variable match together with those of its removes that hit it. BitBake expands it to
+// find these, and so a value that cannot be expanded cannot be read here either.
+func (d *Data) fromOverride(match string, m mode) (content, error) {
 	if d.reads != nil {
 		d.reads[match] = true
 	}
 	c, v, err := d.unexpanded(match, mode{})
-	if err != nil || !c.ok || c.object || c.s == "" || len(c.removes) == 0 && len(v.removes) == 0 {
-		c.removes = nil
+	if err != nil || !c.ok || c.object || c.s == "" || len(c.removes) == 0 && len(v.removes) == 0 && !strings.Contains(c.s, "${") {
+		c.removes, c.expanded = nil, text{}
 		return c, err
 	}
-	expanded := c
-	if expanded.s, err = d.expandAs(c.s, match); err != nil {
-		return c, err
+	e, err := d.read(match, mode{expand: true})
+	var unsupported *pyeval.Unsupported
+	if err != nil && !m.expand && errors.As(err, &unsupported) {
+		err = nil
 	}
-	if expanded, err = d.applyRemoves(expanded, v); err != nil {
-		return c, err
+	c.removes, c.expanded = e.removes, text{}
+	if err == nil && len(e.removes) == 0 && len(d.filters) == 0 {
+		c.expanded = e.text
 	}
-	c.removes = expanded.removes
-	return c, nil
+	return c, err
 }
 
 // applyRemoves takes the words of the active removes out of an expanded value and keeps the white space around them.
@@ -269,20 +274,37 @@ func (d *Data) readFlag(name, flag string, m mode) (t text, err error) {
 	return t, err
 }
 
-// objectRemoves refuses :remove on a value that is no text, as Python does when it splits it.
-func (d *Data) objectRemoves(name string, v *variable, m mode) error {
-	if m.parsing || v == nil || len(v.removes) == 0 {
+// checkRemoves refuses, as Python does, to take out what is no text, or to take something out of what is no text.
+func (d *Data) checkRemoves(name string, v *variable, value text, m mode) error {
+	if m.parsing || v == nil || len(v.removes) == 0 || value.orEmpty() == "" {
 		return nil
 	}
 	if err := d.needOverrides(); err != nil {
 		return err
 	}
+	refuse := func(kind, text string) error {
+		return &pyeval.Exception{Pos: d.LastSet(name), Type: kind, Text: text}
+	}
+	removes := false
 	for _, op := range v.removes {
-		if d.allActive(op.override) {
-			return diag.Userf(d.LastSet(name), "variable %s has a :remove, but its value is no text: %s", name, v.value.s)
+		if !d.allActive(op.override) {
+			continue
+		}
+		removes = true
+		switch kind := kindOf(op.text); {
+		case kind == "list" || kind == "dict" || kind == "set":
+			return refuse("TypeError", "unhashable type: '"+kind+"'")
+		case kind != "str" && m.expand:
+			return refuse("AttributeError", "'"+kind+"' object has no attribute 'split'")
 		}
 	}
-	return nil
+	switch {
+	case !removes || !m.expand || !value.object:
+		return nil
+	case kind(value.s) == "bytes":
+		return refuse("TypeError", "cannot use a string pattern on a bytes-like object")
+	}
+	return refuse("TypeError", "expected string or bytes-like object, got '"+kind(value.s)+"'")
 }
 
 // flag is the entry of a flag that was set, weakFlag that of a flag's default; nil when there is none.

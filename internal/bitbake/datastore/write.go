@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
 
@@ -309,6 +310,19 @@ func (d *Data) moveOperations(old *variable, from, to string) error {
 // SetVarFlag sets a variable's flag.
 func (d *Data) SetVarFlag(name, flag, value string) error {
 	return d.setFlag(name, flag, str(value), Event{Op: "set", Flag: flag, Detail: value})
+}
+
+// SetVarFlags sets several flags, which no history shows.
+func (d *Data) SetVarFlags(name string, flags []pyeval.Flag) error {
+	for _, f := range flags {
+		if f.Name == "_content" {
+			continue
+		}
+		if err := d.setFlag(name, f.Name, text{s: f.Text, ok: f.Set, object: f.Object, none: !f.Set}, Event{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *Data) setFlag(name, flagName string, value text, e Event) error {

@@ -75,7 +75,7 @@ func (r *run) codeName(th *starlark.Thread, i int) string {
 var dataMethods = map[string]func(r *run, d *data, a args) (starlark.Value, error){
 	"getVar": dataGetVar, "getVarFlag": dataGetVarFlag, "getVarFlags": dataGetVarFlags, "get": dataGet,
 	"setVar": dataSetVar, "setVarFlag": dataSetVarFlag, "setVarFlags": dataSetVarFlags,
-	"appendVar": dataJoin(":append", Vars.AppendVar), "prependVar": dataJoin(":prepend", Vars.PrependVar),
+	"appendVar": dataJoin("append", Vars.AppendVar), "prependVar": dataJoin("prepend", Vars.PrependVar),
 	"appendVarFlag": dataJoinFlag(Vars.AppendVarFlag), "prependVarFlag": dataJoinFlag(Vars.PrependVarFlag),
 	"setVarFilter": dataSetVarFilter, "delVar": dataDelVar, "delVarFlag": dataDelVarFlag, "renameVar": dataRenameVar, "expand": dataExpand,
 	"keys":       func(_ *run, d *data, a args) (starlark.Value, error) { return texts(d.vars.Keys()), a.exactly(0) },
@@ -305,16 +305,7 @@ func dataSetVarFlags(r *run, d *data, a args) (starlark.Value, error) {
 	if !ok {
 		return nil, unsupported("d.setVarFlags() with a %s", typeName(v[1]))
 	}
-	for _, item := range flags.Items() {
-		flag, err := a.names(item[0])
-		if err != nil {
-			return nil, err
-		}
-		if err := r.setVarFlag(d, names[0], flag[0], item[1]); err != nil {
-			return nil, err
-		}
-	}
-	return none()
+	return starlark.None, r.setFlags(d, names[0], flags)
 }
 
 func dataJoin(keyword string, join func(v Vars, name, value string) error) func(*run, *data, args) (starlark.Value, error) {
@@ -329,7 +320,7 @@ func dataJoin(keyword string, join func(v Vars, name, value string) error) func(
 		}
 		s, ok := v[1].(starlark.String)
 		if !ok { // breaks when the variable is read, unless that is of the same type
-			return starlark.None, r.setObject(d, names[0]+keyword, "", v[1])
+			return starlark.None, r.joinObject(d, names[0], keyword, v[1])
 		}
 		r.write()
 		return starlark.None, fromVars(join(d.vars, names[0], string(s)))

@@ -23,6 +23,30 @@ type ObjectStore interface {
 	SetObject(name, flag, literal string) error
 }
 
+// ObjectRefresher is an [ObjectStore] that is told when code changes an object that it has given away before.
+type ObjectRefresher interface {
+	RefreshObject(name, flag, was, now string) error
+}
+
+// ObjectJoiner is an [ObjectStore] that knows appendVar and prependVar from setVar of NAME:append.
+type ObjectJoiner interface {
+	JoinObject(name, keyword, literal string) error
+}
+
+// joinObject is appendVar or prependVar with a value that is no text.
+func (r *run) joinObject(d *data, name, keyword string, v starlark.Value) error {
+	store, ok := d.vars.(ObjectJoiner)
+	if !ok {
+		return r.setObject(d, name+":"+keyword, "", v)
+	}
+	s, err := literalOf(v)
+	if err != nil {
+		return unsupported("setting %s to a %s", target(name+":"+keyword, ""), typeName(v))
+	}
+	r.wrote = true
+	return fromVars(store.JoinObject(name, keyword, s))
+}
+
 // ReadMode says how getVar and getVarFlag read.
 type ReadMode struct{ Expand, NoWeakDefault, Parsing bool }
 
@@ -45,6 +69,46 @@ type Reader interface {
 	Read(name, flag string, how ReadMode) (Value, error)
 	// Flags are the flags, unexpanded, in the order in which they were made; internal ones if asked for.
 	Flags(name string, internal bool) []Flag
+}
+
+// FlagsSetter is what a datastore has that knows setVarFlags from several calls of setVarFlag.
+type FlagsSetter interface {
+	SetVarFlags(name string, flags []Flag) error
+}
+
+// setFlags is setVarFlags.
+func (r *run) setFlags(d *data, name string, flags *starlark.Dict) error {
+	setter, ok := d.vars.(FlagsSetter)
+	var all []Flag
+	for _, item := range flags.Items() {
+		flag, err := args{fn: "setVarFlags"}.names(item[0])
+		if err != nil {
+			return err
+		}
+		if !ok {
+			if err := r.setVarFlag(d, name, flag[0], item[1]); err != nil {
+				return err
+			}
+			continue
+		}
+		f := Flag{Name: flag[0]}
+		switch v := item[1].(type) {
+		case starlark.String:
+			f.Text, f.Set = string(v), true
+		case starlark.NoneType:
+		default:
+			if f.Text, err = literalOf(v); err != nil {
+				return unsupported("setting the flag %s[%s] to a %s", name, flag[0], typeName(v))
+			}
+			f.Set, f.Object = true, true
+		}
+		all = append(all, f)
+	}
+	if !ok {
+		return nil
+	}
+	r.wrote = true
+	return fromVars(setter.SetVarFlags(name, all))
 }
 
 // Placer is what a datastore has that remembers where it was written.
@@ -161,7 +225,11 @@ func (r *run) settle() error {
 			return err
 		}
 		if now != h.literal {
-			if err := store.SetObject(h.name, h.flag, now); err != nil {
+			refresh := func() error { return store.SetObject(h.name, h.flag, now) }
+			if f, ok := store.(ObjectRefresher); ok {
+				refresh = func() error { return f.RefreshObject(h.name, h.flag, h.literal, now) }
+			}
+			if err := refresh(); err != nil {
 				return fromVars(err)
 			}
 			h.literal = now

@@ -314,7 +314,9 @@ func placed(pos diag.Pos, err error) error {
 		}
 		var chain *datastore.Error
 		if errors.As(err, &chain) {
-			out = out.WithNote("while expanding %s", strings.Join(chain.Chain, ", from "))
+			if names := chain.Variables(); len(names) > 0 {
+				out = out.WithNote("while expanding %s", strings.Join(names, ", from "))
+			}
 		}
 	}
 	return out

@@ -81,8 +81,14 @@ func (base *evaluator) recipe(ctx context.Context, mc, file, layer string, appen
 
 // variants forks the unfinalised recipe for each word of BBCLASSEXTEND, e.g. "native" or "multilib:lib32".
 func (e *evaluator) variants(ctx context.Context, main *variant, extend string) ([]*variant, error) {
-	pn, err := main.d.Value("PN")
+	pn, ok, err := main.d.Var("PN", true)
 	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		pn = "None" // as Python joins it
+	}
+	if err := main.seeExtend(e, extend); err != nil {
 		return nil, err
 	}
 	e.d.By(datastore.SiteClassExtend)
@@ -121,6 +127,17 @@ func (e *evaluator) variants(ctx context.Context, main *variant, extend string) 
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// seeExtend lets the recipe see what is written next to the store that it was copied from, as copies in BitBake do: its own
+// BBCLASSEXTEND in its expanded form, unless it has changed it itself.
+func (v *variant) seeExtend(e *evaluator, extend string) error {
+	const name = "BBCLASSEXTEND"
+	if len(v.d.History(name)) != len(e.d.History(name)) {
+		return nil
+	}
+	v.d.By(datastore.SiteClassExtend)
+	return v.d.SetVar(name, extend)
 }
 
 // finalize runs what waits for the end of a recipe: deferred classes, handlers, key expansion, anonymous python.
