@@ -241,7 +241,7 @@ func (a *app) hostCommand(ctx context.Context, p *kas.Project, command string) e
 	if err := os.MkdirAll(bin, 0o777); err != nil {
 		return err
 	}
-	for _, name := range buildPrograms[:1] {
+	for _, name := range buildPrograms[:3] {
 		link := filepath.Join(bin, name)
 		os.Remove(link)
 		if err := os.Symlink(self, link); err != nil {
