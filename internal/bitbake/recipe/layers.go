@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +44,7 @@ func collections(base *evaluator) ([]Layer, error) {
 		if pattern == "" {
 			pattern = "^NULL$"
 		}
-		if l.re, err = regexp.Compile("^(?:" + pattern + ")"); err != nil {
+		if l.re, err = compilePattern(pattern); err != nil {
 			return nil, diag.Userf(d.LastSet("BBFILE_PATTERN_"+c), "BBFILE_PATTERN_%s %q is not a valid regular expression: %w", c, pattern, err)
 		}
 		if l.Dir, err = d.Value("LAYERDIR_" + c); err != nil {
@@ -68,8 +67,9 @@ func (p *priorities) read(base *evaluator, c string) error {
 	if err != nil || text == "" {
 		return err
 	}
-	n, err := strconv.Atoi(strings.TrimFunc(text, isSpace))
-	if err != nil {
+	digits := strings.TrimFunc(text, isSpace)
+	n, err := strconv.Atoi(strings.ReplaceAll(digits, "_", "")) // Python's int takes 1_000
+	if err != nil || strings.Contains("_"+strings.TrimLeft(digits, "+-")+"_", "__") {
 		return diag.Userf(base.d.LastSet("BBFILE_PRIORITY_"+c), "BBFILE_PRIORITY_%s = %q is not a number", c, text)
 	}
 	if p.lowest == 0 || n < p.lowest {
@@ -121,7 +121,11 @@ func (p *priorities) needs(base *evaluator, c string, present []string) error {
 					errs = append(errs, err)
 				}
 			} else if len(dep.constraints) > 0 {
-				if con := dep.constraints[0]; have == "" || !compareOp(have, con[1], con[0]) {
+				met, err := dep.constraints[0].metBy(have)
+				if err != nil {
+					return diag.Userf(d.LastSet(variable+c), "%s%s: %w", variable, c, err)
+				}
+				if have == "" || !met {
 					continue // a recommendation that is not met has no say in the priority
 				}
 			}
@@ -139,55 +143,6 @@ func missingLayer(pos diag.Pos, c, dep string, present []string) error {
 	return err.WithHint("add the layer to BBLAYERS")
 }
 
-// versionedName is `name (op version) ...`.
-type versionedName struct {
-	name        string
-	constraints [][2]string // operator, version
-}
-
-func (v versionedName) check(pos diag.Pos, c, have string) error {
-	for _, con := range v.constraints {
-		if have == "" {
-			return diag.Userf(pos, "layer %s depends on version %s %s of layer %s, which specifies no version", c, con[0], con[1], v.name).
-				WithHint("the other layer's layer.conf has to set LAYERVERSION_%s", v.name)
-		}
-		if !compareOp(have, con[1], con[0]) {
-			return diag.Userf(pos, "layer %s depends on version %s %s of layer %s, but version %s is enabled", c, con[0], con[1], v.name, have).
-				WithHint("use matching versions of the two layers")
-		}
-	}
-	return nil
-}
-
-// explodeVersions reads `a b (>= 2) c`.
-func explodeVersions(s string) ([]versionedName, error) {
-	s = strings.NewReplacer("(", " ( ", ")", " ) ").Replace(strings.ReplaceAll(s, ",", " "))
-	var names []versionedName
-	words := strings.FieldsFunc(s, isSpace)
-	for i := 0; i < len(words); i++ {
-		if words[i] != "(" {
-			at := slices.IndexFunc(names, func(n versionedName) bool { return n.name == words[i] })
-			if at < 0 {
-				names = append(names, versionedName{name: words[i]})
-			}
-			continue
-		}
-		end := slices.Index(words[i:], ")")
-		if end < 0 || len(names) == 0 {
-			return nil, errors.New("unbalanced ( in " + strconv.Quote(s))
-		}
-		text := strings.Join(words[i+1:i+end], "")
-		op := text[:len(text)-len(strings.TrimLeft(text, "<>=!"))]
-		if !slices.Contains([]string{"=", "==", "<", "<=", ">", ">=", "<<", ">>", "!="}, op) || op == text {
-			return nil, errors.New("cannot read the version " + strconv.Quote(text))
-		}
-		last := &names[len(names)-1]
-		last.constraints = append(last.constraints, [2]string{op, text[len(op):]})
-		i += end
-	}
-	return names, nil
-}
-
 // layerOf is the layer a file belongs to: of the patterns that match, the longest in reverse text order, as in BitBake.
 func (w *World) layerOf(file string) *Layer { return layerOf(w.layers, file) }
 
@@ -195,7 +150,7 @@ func layerOf(layers []Layer, file string) *Layer {
 	var best *Layer
 	for i := range layers {
 		l := &layers[i]
-		if (best == nil || l.Pattern > best.Pattern) && l.re.MatchString(file) {
+		if (best == nil || l.Pattern > best.Pattern) && l.re.match(file) {
 			best = l
 		}
 	}
@@ -263,30 +218,6 @@ func (w *World) collect(base *evaluator) (*found, error) {
 			WithHint("check BBLAYERS, and BBFILES in the layers' layer.conf")
 	}
 	return f, nil
-}
-
-// mask tells which files BBMASK leaves out.
-func mask(base *evaluator) (func(string) bool, error) {
-	words, err := base.d.Words("BBMASK")
-	if err != nil {
-		return nil, err
-	}
-	var res []*regexp.Regexp
-	for _, word := range words {
-		text := word
-		if strings.HasPrefix(text, "|") {
-			base.warn(base.d.LastSet("BBMASK"), "BBMASK contains regular expression beginning with '|', fixing: "+word)
-			text = text[1:]
-		}
-		re, err := regexp.Compile(text)
-		if err != nil {
-			return nil, diag.Userf(base.d.LastSet("BBMASK"), "BBMASK %q is not a valid regular expression: %w", text, err)
-		}
-		res = append(res, re)
-	}
-	return func(file string) bool {
-		return slices.ContainsFunc(res, func(re *regexp.Regexp) bool { return re.MatchString(file) })
-	}, nil
 }
 
 // fits says whether the append is for a recipe file; % stands for any ending.

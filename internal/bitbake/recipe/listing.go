@@ -47,7 +47,7 @@ func (w *World) RuntimeCandidates(mc, pkg string) []*Recipe {
 func (w *World) LayerDirs() []string { return slices.Clone(w.loader.layerDirs) }
 
 // Matches says whether a path begins with what the layer's BBFILE_PATTERN describes.
-func (l *Layer) Matches(path string) bool { return l.re != nil && l.re.MatchString(path) }
+func (l *Layer) Matches(path string) bool { return l.re != nil && l.re.match(path) }
 
 // prioritized makes the patterns of BBFILES known in the order in which they were looked at.
 func (c *config) prioritized(patterns []string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -52,7 +51,7 @@ type Layer struct {
 	Pattern  string // BBFILE_PATTERN, a regular expression
 	Priority int
 	Dir      string // LAYERDIR as the layer's pattern names it, or ""
-	re       *regexp.Regexp
+	re       *pattern
 }
 
 func (w *World) addConfig(mc string, base *evaluator) {
@@ -114,6 +113,7 @@ func (w *World) load(ctx context.Context) error {
 		appends  []string
 	}
 	var jobs []job
+	files := map[string][]string{} // recipe files of each multiconfig
 	for _, mc := range w.order {
 		c := w.configs[mc]
 		found, err := w.collect(c.base)
@@ -124,6 +124,7 @@ func (w *World) load(ctx context.Context) error {
 		if err := c.prioritized(found.patterns); err != nil {
 			return err
 		}
+		files[mc] = found.recipes
 		for _, f := range found.recipes {
 			jobs = append(jobs, job{mc, f, w.layerOf(f), found.appendsFor(f)})
 		}
@@ -149,8 +150,12 @@ func (w *World) load(ctx context.Context) error {
 			w.failed = append(w.failed, Failure{j.mc, j.file, failures[i]})
 		}
 	}
-	for _, c := range w.configs {
+	for _, mc := range w.order {
+		c := w.configs[mc]
 		c.index = newProviderIndex(c.recipes)
+		if err := w.empty(mc, files[mc], c.recipes, c.appends); err != nil {
+			return err
+		}
 	}
 	w.collectFiles()
 	return errors.Join(append(failures, ctx.Err())...)
