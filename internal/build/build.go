@@ -41,6 +41,7 @@ type Options struct {
 	AssumeProvided      []string // more of ASSUME_PROVIDED
 	RunAll, RunOnly     []string // tasks, as in [taskgraph.Request]
 	BuildFile, Dir      string   // a recipe file to build by itself, perhaps relative to Dir
+	Incomplete          bool     // leave dependencies out that nothing provides
 
 	KeepGoing bool
 	Offline   bool   // never reach for the network
@@ -148,7 +149,7 @@ func (s *session) plan(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.graph, err = s.o.graph(s.world); err != nil {
+	if s.graph, err = s.o.Graph(s.world); err != nil {
 		return err
 	}
 	if err := s.observe(ctx); err != nil {
@@ -164,14 +165,14 @@ func (s *session) plan(ctx context.Context) error {
 	return s.graph.Sign(taskgraph.Options{FileDigest: fileDigest, Places: s.places()})
 }
 
-// graph is what the options ask for.
-func (o Options) graph(w *recipe.World) (*taskgraph.Graph, error) {
+// Graph is what the options ask for.
+func (o Options) Graph(w *recipe.World) (*taskgraph.Graph, error) {
 	world := Assume(w, o.AssumeProvided)
 	targets, err := taskgraph.Targets(world, o.Targets, o.Task)
 	if err != nil {
 		return nil, err
 	}
-	req := taskgraph.Request{Targets: targets, KeepGoing: o.KeepGoing, RunAll: o.RunAll, RunOnly: o.RunOnly}
+	req := taskgraph.Request{Targets: targets, KeepGoing: o.KeepGoing, Incomplete: o.Incomplete, RunAll: o.RunAll, RunOnly: o.RunOnly}
 	if o.BuildFile != "" {
 		if req.File, err = w.Match(o.BuildFile, o.Dir); err != nil {
 			return nil, err

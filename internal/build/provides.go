@@ -50,6 +50,6 @@ func Resolve(ctx context.Context, o Options) error {
 	if err := checkConfiguration(opened.World); err != nil {
 		return err
 	}
-	_, err = o.graph(opened.World)
+	_, err = o.Graph(opened.World)
 	return err
 }

@@ -164,13 +164,18 @@ func (a *app) runBitbake(c *cobra.Command, f *bitbakeFlags, targets []string, op
 	if err != nil {
 		return err
 	}
+	if c.Flags().Changed("kill-server") && len(targets) == 0 && !f.asks() {
+		return nil
+	}
+	if !f.asks() || f.graph || len(f.signatures) > 0 {
+		if err := f.options(a, &o, targets); err != nil {
+			return err
+		}
+	}
 	if f.asks() {
 		return a.ask(c.Context(), o, f, targets)
 	}
-	if c.Flags().Changed("kill-server") && len(targets) == 0 {
-		return nil
-	}
-	return a.buildTargets(c.Context(), o, f, targets)
+	return a.buildTargets(c.Context(), o, f)
 }
 
 // bitbakeRelease is the release of BitBake whose rules native builds follow.
@@ -181,17 +186,25 @@ func (f *bitbakeFlags) asks() bool {
 	return f.versions || f.parse || f.environment || f.graph || len(f.signatures) > 0
 }
 
-func (a *app) buildTargets(ctx context.Context, o build.Options, f *bitbakeFlags, targets []string) error {
+// options says what to do with which targets.
+func (f *bitbakeFlags) options(a *app, o *build.Options, targets []string) error {
 	if len(targets) == 0 && f.buildFile == "" {
 		return diag.Userf(diag.Pos{}, "bitbake: nothing to do: no target is named").WithHint("name a recipe, e.g. `bitbake isar-k3s-image-base`")
 	}
 	o.Targets, o.Task, o.Force, o.KeepGoing = targets, f.task, f.force, f.keepGoing
 	o.Again, o.AssumeProvided, o.RunAll, o.RunOnly = f.clearStamp, f.ignoreDeps, f.runAll, f.runOnly
-	o.BuildFile, o.Dir = f.buildFile, a.dir
 	o.Prefiles, o.Postfiles = f.extraConfiguration(a.env, a.dir)
+	o.BuildFile = f.buildFile
+	if o.Dir == "" {
+		o.Dir = a.dir
+	}
 	if o.Replay == nil {
 		o.Replay = func(target, task string) string { return fmt.Sprintf("bitbake -c %s %s", task, target) }
 	}
+	return nil
+}
+
+func (a *app) buildTargets(ctx context.Context, o build.Options, f *bitbakeFlags) error {
 	if f.dryRun {
 		return a.dryRun(ctx, o)
 	}
@@ -227,7 +240,7 @@ func (a *app) inProcessBitbake(p *kas.Project, files string, args []string) erro
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runBitbake(c, &f, args, func() (build.Options, error) {
 				o := a.options(p, &buildFlags{})
-				o.Replay = a.replay(files)
+				o.Replay, o.Dir = a.replay(files), p.BuildDir
 				return o, nil
 			})
 		},
