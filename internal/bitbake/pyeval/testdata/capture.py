@@ -5,7 +5,8 @@
 # A line is one JSON object: {"set": {variables}} and {"def": text} are the surroundings of all
 # cases behind them, {"eval": expression} and {"exec": body} are cases. Recorded is "value" (of
 # ${@expression}), "vars" (the variables R* that a body leaves, unexpanded) or "error" (the class
-# of the exception). "refused" marks cases that pyeval may refuse; it is kept.
+# of the exception). "refused" marks cases that pyeval may refuse, "since312" is the value on
+# CPython 3.12 or newer where that differs; both are kept.
 import json, os, sys
 
 bitbake, isar, path = map(os.path.abspath, sys.argv[1:])
@@ -53,7 +54,7 @@ for line in open(path):
         base.setVar(key, value)
     if "def" in case:
         exec(compile(case["def"], "def", "exec"), bb.utils.get_context())
-    kept = {k: v for k, v in case.items() if k in ("set", "def", "eval", "exec", "refused")}
+    kept = {k: v for k, v in case.items() if k in ("set", "def", "eval", "exec", "refused", "since312")}
     if "eval" in case:
         kept.update(evaluate(case, base.createCopy()))
     elif "exec" in case:
