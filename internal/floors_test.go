@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"bitbake/syntax": 1, "bitbake/pyeval/python": 1, "bitbake/pyeval/regex": 1, "debian": 1, "debian/deb": 1, "debian/solve": 1, "disk": 1,
 	"kas": 2, "bitbake/pyeval": 2, "bitbake/datastore": 2, "bitbake/recipe": 2, "taskgraph": 2,
 	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "tools": 2, "rootfs": 2, "bootloader": 2, "vm/qemu": 2,
-	"runqueue": 3, "isar": 3, "isar/packages": 3, "isar/images": 3, "metadata": 3, "cpython": 3,
+	"runqueue": 3, "siginfo": 3, "isar": 3, "isar/packages": 3, "isar/images": 3, "metadata": 3, "cpython": 3,
 	"build": 4, "layers": 4, "query": 4, "vmtest": 4,
 	"cli": 5,
 }

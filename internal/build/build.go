@@ -24,6 +24,7 @@ import (
 	"n3x/internal/metadata"
 	"n3x/internal/progress"
 	"n3x/internal/runqueue"
+	"n3x/internal/siginfo"
 	"n3x/internal/taskgraph"
 	"n3x/internal/tools"
 )
@@ -162,7 +163,7 @@ func (s *session) plan(ctx context.Context) error {
 			frozen[t.Recipe] = true
 		}
 	}
-	return s.graph.Sign(taskgraph.Options{FileDigest: fileDigest, Places: s.places()})
+	return siginfo.Sign(s.graph, s.world, s.o.TopDir)
 }
 
 // Graph is what the options ask for.
@@ -182,15 +183,6 @@ func (o Options) Graph(w *recipe.World) (*taskgraph.Graph, error) {
 		}
 	}
 	return taskgraph.Make(world, req)
-}
-
-// places are the folders whose paths must not show in signatures.
-func (s *session) places() map[string]string {
-	out := map[string]string{s.o.TopDir: "TOPDIR"}
-	for _, l := range s.world.Layers() {
-		out[l.Dir] = "LAYERDIR_" + l.Name
-	}
-	return out
 }
 
 // observe tells recipes about what lies outside the metadata and decides over their tasks all the same: the state of the

@@ -19,6 +19,7 @@ import (
 	"n3x/internal/isar"
 	"n3x/internal/progress"
 	"n3x/internal/runqueue"
+	"n3x/internal/siginfo"
 	"n3x/internal/taskgraph"
 )
 
@@ -152,7 +153,14 @@ func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *
 	if err := s.engine.Run(ctx, run); err != nil {
 		return err
 	}
-	return st.record(before)
+	if err := st.record(before); err != nil {
+		return err
+	}
+	values, err := siginfo.Values(s.world)
+	if err != nil {
+		return err
+	}
+	return siginfo.Ran(t, values)
 }
 
 // ancestors are all tasks that t needs, directly or not, in no particular order.

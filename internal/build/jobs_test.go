@@ -15,6 +15,7 @@ import (
 	"n3x/internal/bitbake/recipe"
 	"n3x/internal/isar"
 	"n3x/internal/runqueue"
+	"n3x/internal/siginfo"
 	"n3x/internal/taskgraph"
 )
 
@@ -110,7 +111,7 @@ func (b *fakeBuild) build(t *testing.T, o Options, targets ...taskgraph.Target) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Sign(taskgraph.Options{FileDigest: fileDigest}); err != nil {
+	if err := g.Sign(taskgraph.Options{FileDigest: siginfo.FileDigest}); err != nil {
 		t.Fatal(err)
 	}
 	s := &session{o: o, world: w, graph: g, engine: &isar.Engine{Natives: map[string]isar.Native{"fake": b.native}}}
@@ -153,6 +154,7 @@ func TestTasksRunAgainWhenTheirSignatureChanges(t *testing.T) {
 	b.write(t, "layer/lib.bb", "FIRST = \"1\"\n")
 	b.expect(t, "back again: what the task left behind is the other's", "lib:first lib:second", app)
 	stamps, err := filepath.Glob(filepath.Join(b.top, "tmp/stamps/lib.do_first.*"))
+	stamps = slices.DeleteFunc(stamps, func(s string) bool { return strings.Contains(s, ".sigdata.") }) // what signatures are made of
 	if err != nil || len(stamps) != 1 {
 		t.Errorf("stamps of one task: %v, %v", stamps, err)
 	}
@@ -250,7 +252,7 @@ func TestFileDigest(t *testing.T) {
 	file := filepath.Join(dir, "folder", "file")
 	digest := func() string {
 		t.Helper()
-		d, err := fileDigest(filepath.Join(dir, "folder"))
+		d, err := siginfo.FileDigest(filepath.Join(dir, "folder"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,6 +52,8 @@ func (a *app) answer(ctx context.Context, opened *metadata.Opened, o build.Optio
 	case f.parse:
 		_, err := fmt.Fprintln(out, query.ParseSummary(opened.World))
 		return err
+	case f.graph || len(f.signatures) > 0:
+		return a.graphFiles(opened, o, f, targets)
 	}
 	return fmt.Errorf("BUG: nothing to answer")
 }

@@ -117,7 +117,7 @@ func (a *app) dispatch(args []string) error {
 func (a *app) originals() map[string]func() *cobra.Command {
 	return map[string]func() *cobra.Command{
 		"kas-build": a.kasBuild, "bitbake": a.bitbake, "bitbake-getvar": a.bitbakeGetvar, "bitbake-query": a.bitbakeQuery,
-		"bitbake-layers": a.bitbakeLayers,
+		"bitbake-layers": a.bitbakeLayers, "bitbake-diffsigs": a.diffsigs, "bitbake-dumpsig": a.dumpsig,
 	}
 }
 
@@ -131,7 +131,7 @@ func (a *app) root() *cobra.Command {
 	}
 	kasBuild := a.kasBuild()
 	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
-	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.bitbakeLayers(), a.tools())
+	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.bitbakeLayers(), a.diffsigs(), a.dumpsig(), a.tools())
 	return root
 }
 

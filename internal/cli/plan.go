@@ -12,6 +12,7 @@ import (
 func (a *app) plan() *cobra.Command {
 	var f buildFlags
 	var asJSON bool
+	var why string
 	c := &cobra.Command{
 		Use:   "plan FILES",
 		Short: "Show the tasks that building would take, without running any",
@@ -27,6 +28,13 @@ func (a *app) plan() *cobra.Command {
 			}
 			in, err := a.enter()
 			if err != nil || !in {
+				return err
+			}
+			if why != "" {
+				lines, err := build.Why(c.Context(), o, why)
+				for _, l := range lines {
+					fmt.Fprintln(a.stdout, l)
+				}
 				return err
 			}
 			tasks, err := build.Plan(c.Context(), o)
@@ -49,6 +57,7 @@ func (a *app) plan() *cobra.Command {
 		},
 	}
 	f.register(c)
+	c.Flags().StringVar(&why, "why", "", "say why this task (PN:do_task) would run again: what has changed since it ran last")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the whole plan as JSON")
 	return c
 }

@@ -1,4 +1,4 @@
-package build
+package siginfo
 
 import (
 	"crypto/sha256"
@@ -14,9 +14,9 @@ import (
 // unversioned are the folders that version control keeps beside the sources (BitBake's BB_SIGNATURE_LOCAL_DIRS_EXCLUDE).
 var unversioned = map[string]bool{"CVS": true, ".bzr": true, ".git": true, ".hg": true, ".osc": true, ".p4": true, ".repo": true, ".svn": true}
 
-// fileDigest identifies the content of a file, or of everything below a folder: names, bytes, and what can be executed;
+// FileDigest identifies the content of a file, or of everything below a folder: names, bytes, and what can be executed;
 // not times, and not what depends on the umask of whoever made the files.
-func fileDigest(path string) (string, error) {
+func FileDigest(path string) (string, error) {
 	h := sha256.New()
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
