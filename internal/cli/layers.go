@@ -179,22 +179,20 @@ func (l *layersCall) open(ctx context.Context, configOnly bool, buffers ...recip
 	return opened, err
 }
 
-// tool opens the metadata for questions.
-func (l *layersCall) tool(ctx context.Context, configOnly bool) (*layers.Tool, error) {
-	opened, err := l.open(ctx, configOnly)
-	if err != nil {
-		return nil, err
-	}
-	if !l.f.quiet && opened.Why != "" {
-		fmt.Fprintln(l.stderr, "NOTE: "+opened.Why)
-	}
-	return layers.New(opened.World, l.out())
-}
-
 // question is a command that lists something.
 func (l *layersCall) question(use, short string, args cobra.PositionalArgs, configOnly bool, ask func(t *layers.Tool, args []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
-		t, err := l.tool(c.Context(), configOnly)
+		opened, err := l.open(c.Context(), configOnly)
+		if opened != nil {
+			defer opened.Close()
+		}
+		if err != nil {
+			return err
+		}
+		if !l.f.quiet && opened.Why != "" {
+			fmt.Fprintln(l.stderr, "NOTE: "+opened.Why)
+		}
+		t, err := layers.New(opened.World, l.out())
 		if err != nil {
 			return err
 		}
@@ -290,7 +288,10 @@ func (l *layersCall) add(ctx context.Context, dirs []string) error {
 	o := layers.AddOptions{Dir: l.dir, Layers: dirs}
 	if l.f.force == 0 {
 		o.Verify = func(ctx context.Context, changed recipe.Overlay) error {
-			_, err := l.open(ctx, true, changed)
+			opened, err := l.open(ctx, true, changed)
+			if opened != nil {
+				opened.Close()
+			}
 			return err
 		}
 	}
@@ -331,6 +332,9 @@ func (l *layersCall) createLayer() *cobra.Command {
 			n.Dir = filepath.Clean(n.Dir)
 			if _, err := os.Lstat(n.Dir); err != nil {
 				opened, err := l.open(c.Context(), true)
+				if opened != nil {
+					defer opened.Close()
+				}
 				if err != nil {
 					return err
 				}
