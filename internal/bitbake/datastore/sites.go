@@ -20,6 +20,8 @@ const (
 	SiteDynamicFiles        // BBFILES of BBFILES_DYNAMIC
 	SiteCompat              // LAYERSERIES_COMPAT_
 	SiteCoreNames           // LAYERSERIES_CORENAMES
+	SiteCompatGone          // LAYERSERIES_COMPAT_, which other layers must not see
+	SiteCoreNamesGone       // LAYERSERIES_CORENAMES, likewise
 	SiteCacheDir            // BB_CACHEDIR
 	SiteLayerDirGone        // LAYERDIR, after the layers
 	SiteLayerDirREGone      // LAYERDIR_RE, after the layers
@@ -98,6 +100,8 @@ var places = map[Site]place{
 	SiteDynamicFiles:   {"cookerdata.py", 448, 434, "parseConfigurationFiles"},
 	SiteCompat:         {"cookerdata.py", 433, 419, "parseConfigurationFiles"},
 	SiteCoreNames:      {"cookerdata.py", 469, 455, "parseConfigurationFiles"},
+	SiteCompatGone:     {"cookerdata.py", 424, 410, "parseConfigurationFiles"},
+	SiteCoreNamesGone:  {"cookerdata.py", 428, 414, "parseConfigurationFiles"},
 	SiteCacheDir:       {"cookerdata.py", 374, 360, "parseConfigurationFiles"},
 	SiteLayerDirGone:   {"cookerdata.py", 431, 417, "parseConfigurationFiles"},
 	SiteLayerDirREGone: {"cookerdata.py", 430, 416, "parseConfigurationFiles"},

@@ -276,11 +276,13 @@ func (e *evaluator) layer(path string, s *series) error {
 		return err
 	}
 	// A layer cannot copy another's series: what it said is taken out of sight before the next layer is read.
+	e.d.By(datastore.SiteCompatGone)
 	for _, c := range collections {
 		if err := e.takeWords("LAYERSERIES_COMPAT_"+c, func(w []string) { s.compat[c] = w }); err != nil {
 			return err
 		}
 	}
+	e.d.By(datastore.SiteCoreNamesGone)
 	if len(s.core) == 0 {
 		return e.takeWords("LAYERSERIES_CORENAMES", func(w []string) { s.core = w })
 	}
