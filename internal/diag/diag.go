@@ -132,14 +132,17 @@ func walk(err error, visit func(*Error)) {
 	}
 }
 
-// Render prints err for a person: one "error: file:line: text" per joined error, then its notes
-// and its hint, indented. prog names the program, e.g. "n3x".
+// Render prints err for a person: one "error: file:line: text" per joined error, then the line that it is about when its
+// file can be read and the text does not show it, then its notes and its hint, indented. prog names the program, e.g. "n3x".
 func Render(w io.Writer, prog string, err error) {
 	for _, one := range split(err) {
 		if errors.Is(one, ErrReported) {
 			continue
 		}
 		fmt.Fprintf(w, "%s: error: %s\n", prog, indent(one.Error()))
+		if line := source(one); line != "" {
+			fmt.Fprintf(w, "    line: %s\n", line)
+		}
 		walk(one, func(e *Error) {
 			for _, n := range e.Notes {
 				fmt.Fprintf(w, "    note: %s\n", indent(n))
@@ -173,15 +176,15 @@ func indent(s string) string {
 func Nearest(name string, candidates []string) string {
 	best, bestDist := "", len(name)/3+1
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDist && c != name {
+		if d := Distance(strings.ToLower(name), strings.ToLower(c)); d < bestDist && c != name {
 			best, bestDist = c, d
 		}
 	}
 	return best
 }
 
-// distance is the optimal string alignment distance between a and b.
-func distance(a, b string) int {
+// Distance is how many characters of a have to be changed, added, dropped or swapped with the next to make b (optimal string alignment).
+func Distance(a, b string) int {
 	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {
 		prev[j] = j

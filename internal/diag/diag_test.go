@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -44,6 +46,32 @@ n3x: error: second
 	}
 }
 
+// TestRenderSource holds that the line in question is shown once, whatever is in it.
+func TestRenderSource(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.conf")
+	if err := os.WriteFile(file, []byte("A = \"1\"\n  B \x1b[31m= c\n\n"+strings.Repeat("x", 500)+"\nD = e\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	at := func(line int) *Error { return Userf(Pos{File: file, Line: line}, "no") }
+	for _, c := range []struct {
+		err  error
+		want string // "" when no line is shown
+	}{
+		{at(1), `A = "1"`}, {at(2), "B  [31m= c"}, {at(3), ""}, {at(4), strings.Repeat("x", 160) + " ..."}, {at(99), ""}, {at(0), ""},
+		{fmt.Errorf("around: %w", at(5)), "D = e"}, {at(5).WithNote("it is: D = e"), ""},
+		{Userf(Pos{File: file, Line: 1}, "unparsed %q", `A = "1"`), ""},
+		{Userf(Pos{File: dir, Line: 1}, "a folder"), ""}, {Userf(Pos{File: "/nowhere/x", Line: 1}, "gone"), ""}, {errors.New("plain"), ""},
+	} {
+		var b strings.Builder
+		Render(&b, "n3x", c.err)
+		if _, line, _ := strings.Cut(b.String(), "    line: "); strings.TrimSuffix(line, "\n") != c.want {
+			t.Errorf("%v: shows %q, want %q", c.err, line, c.want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	t.Parallel()
 	words := []string{"repos", "machine", "distro", "local_conf_header"}
@@ -52,10 +80,10 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if got := distance("kitten", "sitting"); got != 3 {
+	if got := Distance("kitten", "sitting"); got != 3 {
 		t.Errorf("distance %d, want 3", got)
 	}
-	if got := distance("ab", "ba"); got != 1 {
+	if got := Distance("ab", "ba"); got != 1 {
 		t.Errorf("a swap costs %d, want 1", got)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	maxDepth = 250      // nested expansions over all copies, before infinite recursion is assumed
-	maxText  = 64 << 20 // bytes of one expanded value
+	maxText  = 16 << 20 // bytes of one expanded value
 )
 
 // IsSpace reports whether r separates words in metadata: what Python's str.isspace counts.

@@ -55,6 +55,7 @@ type state struct {
 	// registered are the handlers that see events: those declared before the configuration, or the recipe's finalisation, was complete.
 	registered []handler
 	anonymous  []anonymous
+	mentions   []mention       // tasks that addtask and deltask name
 	files      []string        // read or looked for, in order
 	known      map[string]bool // the same as a set
 }
@@ -83,6 +84,7 @@ func (e *evaluator) fork(ctx context.Context) *evaluator {
 	s := &c.state
 	s.inherited, s.deferred, s.handlers = slices.Clip(s.inherited), slices.Clip(s.deferred), slices.Clip(s.handlers)
 	s.pyLibs = slices.Clip(s.pyLibs)
+	s.mentions = slices.Clone(s.mentions)
 	s.anonymous, s.files, s.known = slices.Clip(s.anonymous), slices.Clip(s.files), maps.Clone(s.known)
 	c.d.SetEvaluator(c)
 	return c
@@ -199,6 +201,9 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 	pos := diag.Pos{File: file, Line: s.Line()}
 	if a, ok := s.(*syntax.Assignment); ok {
 		e.checkCombination(pos, a)
+		if a.Flag != "" {
+			e.remarkFlag(pos, a)
+		}
 		if a.Op == syntax.WeakDefault && a.Flag != "" && e.before.weakFlagsAssign {
 			plain := *a
 			plain.Op = syntax.Set
@@ -230,6 +235,7 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 	case *syntax.ExportFunctions:
 		return e.exportFunctions(pos, s)
 	case *syntax.AddTask:
+		e.mentionTasks(pos, s.After+" "+s.Before)
 		for _, t := range strings.FieldsFunc(s.Tasks, isSpace) {
 			if err := e.d.AddTask(t, strings.FieldsFunc(s.Before, isSpace), strings.FieldsFunc(s.After, isSpace)); err != nil {
 				return err
@@ -237,6 +243,7 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 		}
 		return nil
 	case *syntax.DelTask:
+		e.mentionTasks(pos, s.Tasks)
 		return e.delTask(pos, s)
 	case *syntax.AddHandler:
 		e.d.By(datastore.SiteHandler)

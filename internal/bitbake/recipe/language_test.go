@@ -41,7 +41,7 @@ type recorded struct {
 }
 
 // readArchive gives the files of each case; what ends in .bytes is decoded as testdata/record.py says.
-func readArchive(t *testing.T, path string) map[string]map[string][]byte {
+func readArchive(t testing.TB, path string) map[string]map[string][]byte {
 	t.Helper()
 	a, err := txtar.ParseFile(path)
 	if err != nil {

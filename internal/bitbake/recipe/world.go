@@ -23,6 +23,9 @@ type World struct {
 	layers  []Layer
 	files   []string
 	failed  []Failure
+
+	mentionsMu sync.Mutex
+	mentions   map[mention]bool // tasks that a recipe names and does not have
 }
 
 // Failure is a recipe file that could not be evaluated.
@@ -156,7 +159,9 @@ func (w *World) load(ctx context.Context) error {
 		if err := w.empty(mc, files[mc], c.recipes, c.appends); err != nil {
 			return err
 		}
+		w.remarkPreferences(c)
 	}
+	w.remarkTasks()
 	w.collectFiles()
 	return errors.Join(append(failures, ctx.Err())...)
 }
@@ -209,8 +214,11 @@ func (w *World) evaluate(ctx context.Context, mc, file string, layer *Layer, app
 		if err != nil {
 			return nil, inRecipe(file, err)
 		}
+		if v.skip == "" {
+			w.mention(v.unknownTasks())
+		}
 		v.finish()
-		v.state.known = nil
+		v.state.known, v.state.mentions = nil, nil
 		r.MC, r.File, r.Variant, r.Layer, r.Priority, r.Appends, r.Skip = mc, file, v.name, name, priority, appends, v.skip
 		recipes = append(recipes, r)
 	}

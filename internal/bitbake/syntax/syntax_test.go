@@ -3,7 +3,6 @@ package syntax
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -120,21 +119,20 @@ func TestWarnings(t *testing.T) {
 
 // FuzzParse looks for panics and hangs, and for statements or errors without a place in the file.
 func FuzzParse(f *testing.F) {
-	archives, err := filepath.Glob("../recipe/testdata/language.txtar")
-	if err != nil || len(archives) == 0 {
-		f.Fatalf("the seeds are gone: %v", err)
-	}
-	data, err := os.ReadFile(archives[0])
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range txtar.Parse(data).Files {
-		f.Add(file.Data)
+	for _, archive := range []string{"language", "corners", "layers-isar"} {
+		data, err := os.ReadFile("../recipe/testdata/" + archive + ".txtar")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range txtar.Parse(data).Files {
+			f.Add(file.Data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		last := strings.Count(strings.ReplaceAll(string(data), "\r", "\n"), "\n") + 2
-		for _, name := range []string{"t.conf", "t.bb", "c.bbclass"} {
-			parsed, err := Parse(name, data)
+		// Each backslash at the very end asks for one more line, which counts.
+		last := strings.Count(strings.ReplaceAll(string(data), "\r", "\n"), "\n") + 2 + strings.Count(string(data), `\`)
+		for i, name := range []string{"t.conf", "t.bb", "c.bbclass", "old.bb"} {
+			parsed, err := Dialect(i/3).Parse(name, data)
 			if err != nil {
 				var d *diag.Error
 				if !errors.As(err, &d) || d.Pos.File != name || d.Pos.Line < 1 || d.Pos.Line > last {

@@ -1,0 +1,133 @@
+package recipe
+
+import (
+	"slices"
+	"strings"
+
+	"n3x/internal/bitbake/syntax"
+	"n3x/internal/diag"
+)
+
+// BitBake takes a name that nothing has without a word: a task after which another shall run, a preference for a recipe, a task's
+// flag. Where it is one slip away from a name that something has, n3x says so.
+
+// mention is a task that addtask or deltask names.
+type mention struct {
+	task string
+	pos  diag.Pos
+}
+
+// mentionTasks takes note of the names in an addtask or deltask statement, to be looked at when all tasks are known.
+func (e *evaluator) mentionTasks(pos diag.Pos, names string) {
+	for _, name := range strings.FieldsFunc(names, isSpace) {
+		if !strings.Contains(name, "${") {
+			if !strings.HasPrefix(name, "do_") {
+				name = "do_" + name
+			}
+			e.state.mentions = append(e.state.mentions, mention{name, pos})
+		}
+	}
+}
+
+// unknownTasks are the mentions of tasks that the recipe does not have.
+func (v *variant) unknownTasks() []mention {
+	tasks := v.d.Tasks()
+	return slices.DeleteFunc(v.state.mentions, func(m mention) bool { return slices.Contains(tasks, m.task) })
+}
+
+func (w *World) mention(list []mention) {
+	w.mentionsMu.Lock()
+	defer w.mentionsMu.Unlock()
+	if w.mentions == nil {
+		w.mentions = map[mention]bool{}
+	}
+	for _, m := range list {
+		w.mentions[m] = true
+	}
+}
+
+// slip is the one of names that name is a slip of: at most two characters differ, and not digits only.
+func slip(name string, names []string) string {
+	near := diag.Nearest(name, names)
+	plain := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if '0' <= r && r <= '9' {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	if near == "" || diag.Distance(name, near) > 2 || plain(name) == plain(near) {
+		return ""
+	}
+	return near
+}
+
+// remarkTasks warns about mentions of tasks that no recipe has.
+func (w *World) remarkTasks() {
+	known := map[string]bool{}
+	var names []string
+	for _, c := range w.configs {
+		for _, r := range c.recipes {
+			for _, t := range r.Tasks {
+				if !known[t.Name] {
+					known[t.Name] = true
+					names = append(names, t.Name)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	for m := range w.mentions {
+		if known[m.task] {
+			continue
+		}
+		if near := slip(m.task, names); near != "" {
+			w.loader.warn(m.pos, "no recipe has a task "+m.task+"; did you mean "+near+"?")
+		}
+	}
+}
+
+// remarkPreferences warns about preferences for what no recipe provides.
+func (w *World) remarkPreferences(c *config) {
+	var names []string
+	for _, index := range []map[string][]*Recipe{c.index.build, c.index.runtime, c.index.names, c.index.skipped} {
+		for name := range index {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for _, key := range c.base.d.Keys() {
+		for _, prefix := range []string{"PREFERRED_PROVIDER_", "PREFERRED_RPROVIDER_", "PREFERRED_VERSION_", "REQUIRED_VERSION_"} {
+			of, ok := strings.CutPrefix(key, prefix)
+			of, _, _ = strings.Cut(of, ":")
+			if _, found := slices.BinarySearch(names, of); !ok || found || strings.Contains(of, "${") {
+				continue
+			}
+			near := slip(of, names)
+			if _, taken, err := c.base.d.Var(prefix+near, false); near == "" || taken || err != nil {
+				continue // that one has a preference of its own, so this is about another
+			}
+			w.loader.warn(c.base.d.LastSet(key), "no recipe provides "+of+", which "+key+" is about; did you mean "+prefix+near+"?")
+		}
+	}
+}
+
+// taskFlags are the flags that BitBake knows of tasks.
+var taskFlags = []string{
+	"cleandirs", "depends", "deps", "deptask", "dirs", "doc", "export_func", "fakeroot", "file-checksums", "filename", "func", "lineno",
+	"lockfiles", "mcdepends", "network", "noexec", "nostamp", "number_threads", "postfuncs", "prefuncs", "progress", "python", "rdepends",
+	"rdeptask", "recideptask", "recrdeptask", "stamp-extra-info", "task", "umask", "unexport", "export", "vardeps", "vardepsexclude",
+	"vardepvalue", "vardepvalueexclude", "weight",
+}
+
+// remarkFlag warns about a task's flag that is a slip of one that means something.
+func (e *evaluator) remarkFlag(pos diag.Pos, a *syntax.Assignment) {
+	if !strings.HasPrefix(a.Name, "do_") || slices.Contains(taskFlags, a.Flag) {
+		return
+	}
+	if near := slip(a.Flag, taskFlags); near != "" {
+		e.warn(pos, a.Name+"["+a.Flag+"] means nothing to BitBake; did you mean "+a.Name+"["+near+"]?")
+	}
+}
