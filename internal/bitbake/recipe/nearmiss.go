@@ -17,8 +17,12 @@ type mention struct {
 	pos  diag.Pos
 }
 
-// mentionTasks takes note of the names in an addtask or deltask statement, to be looked at when all tasks are known.
+// mentionTasks takes note of the names in an addtask or deltask statement, to be looked at when all tasks are known. Classes
+// may name tasks of other classes that are not in use, so only what recipes say counts.
 func (e *evaluator) mentionTasks(pos diag.Pos, names string) {
+	if strings.HasSuffix(pos.File, ".bbclass") {
+		return
+	}
 	for _, name := range strings.FieldsFunc(names, isSpace) {
 		if !strings.Contains(name, "${") {
 			if !strings.HasPrefix(name, "do_") {
