@@ -28,9 +28,9 @@ func makeBB() *module {
 			return dataExpand(r, d, args{a.fn, a.pos[:1], nil})
 		}),
 	}, nil)
-	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask}, nil)
+	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask, "tasksbetween": bbTasksBetween}, nil)
 	smart := ns("bb.data_smart", nil, map[string]starlark.Value{"ExpansionError": expansionError})
-	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI}, map[string]starlark.Value{
+	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI, "Fetch": bbFetch}, map[string]starlark.Value{
 		"BBFetchException": fetchError, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(), "FetchMethod": rootClass("FetchMethod", ""),
 	})
 	oldFetch := ns("bb.fetch", nil, nil)

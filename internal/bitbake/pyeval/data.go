@@ -77,7 +77,7 @@ var dataMethods = map[string]func(r *run, d *data, a args) (starlark.Value, erro
 	"setVar": dataSetVar, "setVarFlag": dataSetVarFlag, "setVarFlags": dataSetVarFlags,
 	"appendVar": dataJoin("append", Vars.AppendVar), "prependVar": dataJoin("prepend", Vars.PrependVar),
 	"appendVarFlag": dataJoinFlag(Vars.AppendVarFlag), "prependVarFlag": dataJoinFlag(Vars.PrependVarFlag),
-	"setVarFilter": dataSetVarFilter, "delVar": dataDelVar, "delVarFlag": dataDelVarFlag, "renameVar": dataRenameVar, "expand": dataExpand,
+	"setVarFilter": dataSetVarFilter, "hasOverrides": dataHasOverrides, "delVar": dataDelVar, "delVarFlag": dataDelVarFlag, "renameVar": dataRenameVar, "expand": dataExpand,
 	"keys":       func(_ *run, d *data, a args) (starlark.Value, error) { return texts(d.vars.Keys()), a.exactly(0) },
 	"createCopy": func(_ *run, d *data, a args) (starlark.Value, error) { return d.copy() },
 }

@@ -26,6 +26,7 @@ func (hostFiles) Readlink(path string) (string, error)       { return os.Readlin
 type openFile struct {
 	opaque
 	name   string
+	whole  string
 	rest   string
 	binary bool
 	closed bool
@@ -109,6 +110,9 @@ func biOpen(r *run, a args) (starlark.Value, error) {
 		}
 		f.rest = universalNewlines(f.rest)
 	}
+	if f.rest == string(content) {
+		f.whole = f.rest // else places in it are not those in the file
+	}
 	return f, sized(len(content), maxText)
 }
 
@@ -164,6 +168,8 @@ func (f *openFile) attr(name string) (starlark.Value, error) {
 			}
 			return starlark.None, a.exactly(0)
 		}), nil
+	case "seek":
+		return builtin(name, func(_ *run, a args) (starlark.Value, error) { return f.seek(a) }), nil
 	case "name":
 		return text(f.name), nil
 	case "closed":

@@ -48,7 +48,7 @@ func (r *run) iterate(v starlark.Value) (nextFunc, error) {
 	case *openFile:
 		return r.ticking(v.lines()), nil
 	case *data:
-		return nil, unsupported("an iteration over d")
+		return r.iterate(texts(v.vars.Keys()))
 	case *environ:
 		return nil, unsupported("an iteration over os.environ")
 	}

@@ -29,7 +29,11 @@ func jsonLoad(r *run, a args) (starlark.Value, error) {
 	return decodeJSON(s)
 }
 
-func jsonLoads(_ *run, a args) (starlark.Value, error) {
+func jsonLoads(r *run, a args) (starlark.Value, error) {
+	if hook, ok := keywordHook(a); ok && hook == r.in.orderedDict() {
+		v, err := jsonLoads(r, args{a.fn, a.pos, nil})
+		return orderedDicts(v), err
+	}
 	if err := a.exactly(1); err != nil {
 		return nil, unsupported("json.loads() with options")
 	}
@@ -40,6 +44,18 @@ func jsonLoads(_ *run, a args) (starlark.Value, error) {
 		return decodeJSON(string(s))
 	}
 	return nil, raise(typeError, "the JSON object must be str, bytes or bytearray, not %s", typeName(a.pos[0]))
+}
+
+// keywordHook is the value of object_pairs_hook, if that is the only option.
+func keywordHook(a args) (starlark.Value, bool) {
+	if len(a.kw) != 1 || word(a.kw[0][0]) != "object_pairs_hook" {
+		return nil, false
+	}
+	return a.kw[0][1], true
+}
+
+func (in *Interp) orderedDict() starlark.Value {
+	return in.modules["collections"].(*module).attrs["OrderedDict"]
 }
 
 func decodeJSON(s string) (starlark.Value, error) {

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+
+package pyeval
+
+import (
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// bbFetch is bb.fetch2.Fetch of local files: where they lie along FILESPATH, and the parameters of their URLs.
+func bbFetch(r *run, a args) (starlark.Value, error) {
+	if err := a.exactly(2); err != nil {
+		return nil, unsupported("bb.fetch2.Fetch() with these arguments")
+	}
+	d, ok := a.pos[1].(*data)
+	if !ok {
+		return nil, unsupported("bb.fetch2.Fetch() without d")
+	}
+	urls, err := r.collect(a.pos[0])
+	if err != nil {
+		return nil, err
+	}
+	all := starlark.NewDict(len(urls))
+	for _, v := range urls {
+		one, err := r.localFile(d, v)
+		if err != nil {
+			return nil, err
+		}
+		if err := all.SetKey(v, one); err != nil {
+			return nil, err
+		}
+	}
+	return &namespace{kind: "Fetch", attrs: map[string]starlark.Value{
+		"urls": list(urls), "ud": all,
+		"localpath": builtin("localpath", func(_ *run, a args) (starlark.Value, error) {
+			if err := a.exactly(1); err != nil {
+				return nil, err
+			}
+			one, found, err := getKey(all, a.pos[0])
+			if err != nil || !found {
+				return nil, unsupported("the path of a URL that was not given to bb.fetch2.Fetch()")
+			}
+			return one.(*namespace).attrs["localpath"], nil
+		}),
+	}}, nil
+}
+
+// localFile is the fetch data of one file:// URL.
+func (r *run) localFile(d *data, v starlark.Value) (starlark.Value, error) {
+	s, ok := v.(starlark.String)
+	if !ok || !strings.HasPrefix(string(s), "file://") || len(urlWords(string(s))) != 1 {
+		return nil, unsupported("bb.fetch2.Fetch() of this URL")
+	}
+	if expanded, err := d.vars.Expand(string(s)); err != nil || expanded != string(s) {
+		return nil, unsupported("bb.fetch2.Fetch() of this URL")
+	}
+	u, err := parseURI(string(s))
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range u.params.Items() {
+		if item[1] == starlark.None {
+			return nil, unsupported("bb.fetch2.Fetch() of this URL")
+		}
+	}
+	if u.path == "" || strings.Contains(u.path, "*") {
+		return nil, unsupported("bb.fetch2.Fetch() of this URL")
+	}
+	found := u.path
+	if !strings.HasPrefix(found, "/") {
+		filesPath, _, err := d.vars.Var("FILESPATH", true)
+		if err != nil {
+			return nil, fromVars(err)
+		}
+		last := ""
+		if found, err = r.which(filesPath, u.path, func(tried string) { last = tried }); err != nil {
+			return nil, err
+		}
+		if found == "" {
+			found = last // where it was looked for last
+		}
+	}
+	return &namespace{kind: "FetchData", attrs: map[string]starlark.Value{
+		"url": s, "type": text("file"), "path": text(u.path), "parm": u.params, "localpath": text(found),
+	}}, nil
+}
+
+func urlWords(s string) []string { return strings.FieldsFunc(s, isSpace) }
+
+// OverridesFinder is what a datastore has whose metadata may call d.hasOverrides.
+type OverridesFinder interface {
+	HasOverrides(name string) bool
+}
+
+func dataHasOverrides(_ *run, d *data, a args) (starlark.Value, error) {
+	v, err := a.bind("var")
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.names(v[0])
+	if err != nil {
+		return nil, err
+	}
+	f, ok := d.vars.(OverridesFinder)
+	if !ok {
+		return nil, unsupported("d.hasOverrides()")
+	}
+	return boolean(f.HasOverrides(names[0])), nil
+}
+
+// seek goes to a place in a file that is counted from its beginning.
+func (f *openFile) seek(a args) (starlark.Value, error) {
+	if err := a.exactly(1); err != nil {
+		return nil, unsupported("seek() of a file with these arguments")
+	}
+	n, err := a.wantInt(a.pos[0], 0)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > len(f.whole) || !ascii(f.whole) {
+		return nil, unsupported("seek() to this place")
+	}
+	f.rest = f.whole[n:]
+	return number(n), nil
+}
+
+// orderedDicts makes the dicts of a JSON text collections.OrderedDict.
+func orderedDicts(v starlark.Value) starlark.Value {
+	switch v := v.(type) {
+	case *starlark.List:
+		items := elems(v)
+		out := make([]starlark.Value, len(items))
+		for i := range items {
+			out[i] = orderedDicts(items[i])
+		}
+		return list(out)
+	case *starlark.Dict:
+		out := starlark.NewDict(v.Len())
+		for _, item := range v.Items() {
+			if out.SetKey(item[0], orderedDicts(item[1])) != nil {
+				return v
+			}
+		}
+		return &dictLike{kind: "OrderedDict", dict: out}
+	}
+	return v
+}
+
+// bbTasksBetween is bb.build.tasksbetween: the tasks on the ways from one task to another.
+func bbTasksBetween(r *run, a args) (starlark.Value, error) {
+	v, err := a.bind("task_start", "task_end", "d")
+	if err != nil {
+		return nil, err
+	}
+	d, ok := v[2].(*data)
+	if !ok {
+		return nil, unsupported("bb.build.tasksbetween() without d")
+	}
+	names, err := a.names(v[0], v[1])
+	if err != nil {
+		return nil, err
+	}
+	after := map[string][]string{}
+	for _, name := range d.vars.Keys() {
+		if task, set, err := d.vars.VarFlag(name, "task", true); err != nil || !set || task == "" {
+			if err != nil {
+				return nil, fromVars(err)
+			}
+			continue
+		}
+		deps, err := dataGetVarFlag(r, d, args{"getVarFlag", starlark.Tuple{text(name), text("deps"), boolean(false)}, nil})
+		if err != nil {
+			return nil, err
+		}
+		l, isList := deps.(*starlark.List)
+		if !isList {
+			return nil, unsupported("bb.build.tasksbetween() with the task %s", name)
+		}
+		after[name] = nil
+		for _, dep := range elems(l) {
+			after[name] = append(after[name], plain(dep))
+		}
+	}
+	out, err := between(names[0], names[1], sortedKeys(after), after)
+	return texts(out), err
+}
+
+// between follows the tasks that come after start until it meets end.
+func between(start, end string, tasks []string, after map[string][]string) ([]string, error) {
+	var chain, out []string
+	var follow func(task string) error
+	follow = func(task string) error {
+		if slices.Contains(chain, task) {
+			return raise(bbHandledException, "Circular task dependencies as %s depends on itself via the chain %s", task, strings.Join(chain, " -> "))
+		}
+		chain = append(chain, task)
+		defer func() { chain = chain[:len(chain)-1] }()
+		if task == end {
+			for _, c := range chain {
+				if !slices.Contains(out, c) {
+					out = append(out, c)
+				}
+			}
+			return nil
+		}
+		for _, other := range tasks {
+			if other != task && slices.Contains(after[other], task) {
+				if err := follow(other); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	err := follow(start)
+	return out, err
+}
