@@ -31,7 +31,8 @@ import (
 
 // Launcher says how CPython is started.
 type Launcher interface {
-	// Python gives the interpreter's command, to which options and the program are added, and its whole environment. reason
+	// Python gives the interpreter's command, to which options and the program are added, and its whole environment (no
+	// PYTHON variables). reason
 	// says for which text it is needed; it may be shown when the interpreter has to be fetched first.
 	Python(ctx context.Context, reason string) (argv, env []string, err error)
 }

@@ -108,7 +108,9 @@ func start(ctx context.Context, argv, env []string, description table) (*process
 		definitions: map[definition]int{}, libraries: map[libraryState]bool{}, paths: map[string]int{"": 0}, injected: map[string]string{}}
 	life, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	cmd := &sandbox.Cmd{Host: true, Argv: append(slices.Clone(argv), "-I", "-B", "-X", "utf8", "-c", boot), Env: append([]string{}, env...),
+	// The order of sets would otherwise differ from process to process.
+	env = append(slices.Clone(env), "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1")
+	cmd := &sandbox.Cmd{Host: true, Argv: append(slices.Clone(argv), "-B", "-X", "utf8", "-c", boot), Env: env,
 		Stdout: p.output, Stderr: p.output, ExtraFiles: []*os.File{orderR, answerW}}
 	go func() {
 		p.exit = cmd.Run(life)

@@ -197,6 +197,7 @@ func TestSharedWorld(t *testing.T) {
 		{cpython + "str(__import__('subprocess').run(['no-such-program', 'x'], capture_output=True, text=True).stdout)", "x out\n"},
 		{cpython + "str(bb.warn('w', '1'))", "None"},
 		{cpython + "str(bb.utils._context.update(shared=__import__('shared')))", "None"},
+		{cpython + "str(hash('a') == hash('a') and list({'x', 'y', 'z', 'a'}))", "['y', 'a', 'x', 'z']"},
 		{cpython + "str(shared.VALUE)", "7"},
 		{"shared.VALUE", "7"},
 	} {

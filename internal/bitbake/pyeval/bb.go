@@ -371,7 +371,12 @@ func (c *eventClass) matches(v starlark.Value) (bool, error) {
 		return false, nil
 	}
 	name, _ := e.attrs["__name"].(starlark.String)
-	return string(name) == c.name, nil
+	return eventName(name) == c.name, nil
+}
+
+// eventName is an event's class without its module.
+func eventName(full starlark.String) string {
+	return string(full[strings.LastIndexByte(string(full), '.')+1:])
 }
 
 // event makes `e` of what the embedding program says: "name" is its class, the rest are attributes; "tasklist" and "inherits" are
@@ -402,7 +407,7 @@ func bbEventName(_ *run, a args) (starlark.Value, error) {
 	}
 	if e, ok := a.pos[0].(*namespace); ok && e.kind == "event" {
 		if name, ok := e.attrs["__name"].(starlark.String); ok {
-			return starlark.String(name[strings.LastIndexByte(string(name), '.')+1:]), nil
+			return starlark.String(eventName(name)), nil
 		}
 	}
 	return nil, unsupported("bb.event.getName() of this")

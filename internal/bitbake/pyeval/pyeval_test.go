@@ -160,8 +160,8 @@ func TestTasksAndEvents(t *testing.T) {
 	body := "    if isinstance(e, bb.event.ConfigParsed):\n        return\n    if bb.event.getName(e) == 'RecipeParsed':\n" +
 		"        bb.build.addtask('do_a', 'do_build do_b', None, e.data)\n        bb.build.addtask('do_c', '', 'do_a', d)\n        bb.build.deltask('do_z', d)\n        e.data.setVar('R', e.fn)\n"
 	s := site(v, nil)
-	s.Event = map[string]string{"name": "RecipeParsed", "fn": "x.bb"}
-	if err := in.Exec(context.Background(), body, s); err != nil {
+	s.Event = map[string]string{"name": "bb.event.RecipeParsed", "fn": "x.bb"}
+	if err := in.Exec(context.Background(), "    if not isinstance(e, bb.event.RecipeParsed):\n        bb.fatal('no instance')\n"+body, s); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"do_a[do_build do_b] []", "do_c[] [do_a]", "-do_z"}, v.tasks); diff != "" {

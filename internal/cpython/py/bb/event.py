@@ -87,5 +87,7 @@ def n3x_make(fields, d):
     e = kind.__new__(kind)
     e.pid, e.data = worker_pid, d
     for key, value in fields.items():
-        setattr(e, key, value.split() if key in ("tasklist", "inherits") else value)
+        if key in ("tasklist", "inherits"):
+            value = [item for item in value.split("\n") if item or key == "inherits"]
+        setattr(e, key, value)
     return e
