@@ -2,15 +2,11 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"path/filepath"
 
-	"n3x/internal/atomicfile"
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/metadata"
@@ -45,15 +41,13 @@ func (a *app) answer(ctx context.Context, opened *metadata.Opened, o build.Optio
 			q.Target = targets[0]
 		}
 		return q.Write(ctx, out, opened.World)
-	case f.graph:
-		return a.writeGraph(out, opened, o)
 	case f.versions:
 		return query.WriteVersions(out, opened.World)
 	case f.parse:
 		_, err := fmt.Fprintln(out, query.ParseSummary(opened.World))
 		return err
 	case f.graph || len(f.signatures) > 0:
-		return a.graphFiles(opened, o, f, targets)
+		return a.graphFiles(out, opened, o, f)
 	}
 	return fmt.Errorf("BUG: nothing to answer")
 }
@@ -78,27 +72,4 @@ func (a *app) tell(opened *metadata.Opened, quiet int) {
 	if why := cmp.Or(opened.Why, ""); why != "" && quiet == 0 {
 		fmt.Fprintln(a.stderr, "NOTE: "+why)
 	}
-}
-
-// writeGraph writes pn-buildlist and task-depends.dot into the current folder, both or none of them.
-func (a *app) writeGraph(out io.Writer, opened *metadata.Opened, o build.Options) error {
-	o.Incomplete = true
-	g, err := o.Graph(opened.World)
-	if err != nil {
-		return err
-	}
-	var list, dot bytes.Buffer
-	if err := errors.Join(g.BuildList(&list), g.Dot(&dot)); err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		name, said string
-		data       []byte
-	}{{"pn-buildlist", "PN build list", list.Bytes()}, {"task-depends.dot", "Task dependencies", dot.Bytes()}} {
-		if err := atomicfile.Write(filepath.Join(o.Dir, f.name), f.data, 0o666); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "NOTE: %s saved to '%s'\n", f.said, f.name)
-	}
-	return errors.Join(g.Problems...)
 }

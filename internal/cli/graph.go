@@ -15,42 +15,34 @@ import (
 )
 
 // graphFiles writes the files of `bitbake -g` into the current folder, or those of `bitbake -S`.
-func (a *app) graphFiles(opened *metadata.Opened, o build.Options, f *bitbakeFlags, words []string) error {
-	w := build.Assume(opened.World, f.ignoreDeps)
-	req := taskgraph.Request{KeepGoing: f.keepGoing, Incomplete: f.graph, RunAll: f.runAll, RunOnly: f.runOnly}
-	var err error
-	if req.Targets, err = taskgraph.Targets(w, words, f.task); err != nil {
-		return err
-	}
-	if len(words) == 0 {
-		return diag.Userf(diag.Pos{}, "bitbake: nothing to do: no target is named").WithHint("name a recipe, e.g. `bitbake -g hello`")
-	}
-	g, err := taskgraph.Make(w, req)
+func (a *app) graphFiles(out io.Writer, opened *metadata.Opened, o build.Options, f *bitbakeFlags) error {
+	o.Incomplete = f.graph
+	g, err := o.Graph(opened.World)
 	if err != nil {
 		return err
 	}
 	if f.graph {
-		err = a.dotFiles(g)
+		err = dotFiles(out, o.Dir, g)
 	} else {
-		err = a.signatureFiles(g, opened, o, f)
+		err = signatureFiles(out, g, opened, o, f)
 	}
 	return errors.Join(append(g.Problems, err)...)
 }
 
-func (a *app) dotFiles(g *taskgraph.Graph) error {
+func dotFiles(out io.Writer, dir string, g *taskgraph.Graph) error {
 	for _, file := range []struct {
 		name, note string
 		write      func(io.Writer) error
 	}{{"pn-buildlist", "PN build list saved to 'pn-buildlist'", g.BuildList}, {"task-depends.dot", "Task dependencies saved to 'task-depends.dot'", g.Dot}} {
-		if err := atomicfile.WriteFrom(filepath.Join(a.dir, file.name), 0o644, file.write); err != nil {
+		if err := atomicfile.WriteFrom(filepath.Join(dir, file.name), 0o644, file.write); err != nil {
 			return err
 		}
-		fmt.Fprintln(a.stdout, "NOTE: "+file.note)
+		fmt.Fprintln(out, "NOTE: "+file.note)
 	}
 	return nil
 }
 
-func (a *app) signatureFiles(g *taskgraph.Graph, opened *metadata.Opened, o build.Options, f *bitbakeFlags) error {
+func signatureFiles(out io.Writer, g *taskgraph.Graph, opened *metadata.Opened, o build.Options, f *bitbakeFlags) error {
 	if err := siginfo.Sign(g, opened.World, o.TopDir); err != nil {
 		return err
 	}
@@ -67,13 +59,13 @@ func (a *app) signatureFiles(g *taskgraph.Graph, opened *metadata.Opened, o buil
 				return err
 			}
 			for _, l := range lines {
-				fmt.Fprintln(a.stdout, l)
+				fmt.Fprintln(out, l)
 			}
 		default:
 			return diag.Userf(diag.Pos{}, "bitbake: there is no way %q to write signatures", how).WithHint("-S none, or -S printdiff")
 		}
 	}
-	fmt.Fprintln(a.stdout, "NOTE: Writing task signature files")
+	fmt.Fprintln(out, "NOTE: Writing task signature files")
 	_, err = siginfo.WriteAll(g, values)
 	return err
 }
