@@ -35,8 +35,8 @@ type Options struct {
 	Env     map[string]string // the user's environment
 	Targets []string          // as bitbake takes them: PN, PN:do_task, mc:NAME:PN, mc:NAME:PN:do_task
 	Task    string            // of targets that name none; "" = "build"
-	Force   bool              // run the targets' tasks even when they are done
-	Again   string            // run this task of the targets even when it is done, and what depends on it
+	Force   bool              // run the targets' tasks even when they are done, and now or later what depends on them
+	Again   string            // likewise this task of the targets' recipes
 
 	Prefiles, Postfiles []string // configuration to read before bblayers.conf and after bitbake.conf
 	AssumeProvided      []string // more of ASSUME_PROVIDED
@@ -99,6 +99,9 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if err := s.plan(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.force(); err != nil {
 		return nil, err
 	}
 	threads, err := s.threads()

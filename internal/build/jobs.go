@@ -41,7 +41,6 @@ func (s *session) jobs() []runqueue.Job {
 	for i, t := range s.graph.Tasks {
 		at[t] = i
 	}
-	forced := s.forced()
 	var jobs []runqueue.Job
 	for _, t := range s.graph.Tasks {
 		if t.Name == "do_rootfs_install" {
@@ -50,7 +49,7 @@ func (s *session) jobs() []runqueue.Job {
 	}
 	first := len(jobs)
 	for _, t := range s.graph.Tasks {
-		j := runqueue.Job{Name: taskName(t), Run: func(ctx context.Context) error { return s.runTask(ctx, t, forced[t]) }}
+		j := runqueue.Job{Name: taskName(t), Run: func(ctx context.Context) error { return s.runTask(ctx, t) }}
 		for _, d := range t.DependsOn {
 			j.Needs = append(j.Needs, first+at[d])
 		}
@@ -59,22 +58,26 @@ func (s *session) jobs() []runqueue.Job {
 	return jobs
 }
 
-// forced are the tasks that run although they are done, and all that depend on them.
-func (s *session) forced() map[*taskgraph.Task]bool {
-	forced := map[*taskgraph.Task]bool{}
-	asked := func(t *taskgraph.Task) bool {
-		if s.o.Force && slices.Contains(s.graph.Targets, t) {
-			return true
-		}
-		return s.o.Again != "" && t.Name == "do_"+strings.TrimPrefix(s.o.Again, "do_") &&
-			slices.ContainsFunc(s.graph.Targets, func(target *taskgraph.Task) bool { return target.Recipe == t.Recipe })
-	}
-	for _, t := range s.graph.Tasks { // each after what it depends on
-		if asked(t) || slices.ContainsFunc(t.DependsOn, func(d *taskgraph.Task) bool { return forced[d] }) {
-			forced[t] = true
+// force makes the tasks that the options name, and with them all that depend on them, run although they are done.
+func (s *session) force() error {
+	again := "do_" + strings.TrimPrefix(s.o.Again, "do_")
+	any := false
+	for _, t := range s.graph.Tasks {
+		target := slices.ContainsFunc(s.graph.Targets, func(target *taskgraph.Task) bool { return target.Recipe == t.Recipe })
+		if s.o.Force && slices.Contains(s.graph.Targets, t) || s.o.Again != "" && t.Name == again && target {
+			if err := siginfo.Force(t); err != nil {
+				return err
+			}
+			any = true
 		}
 	}
-	return forced
+	if s.o.Again != "" && !any {
+		return diag.Userf(diag.Pos{}, "no target has a task %s that would run", again).WithHint("`bitbake -n TARGET` lists the tasks")
+	}
+	if !any {
+		return nil
+	}
+	return siginfo.Sign(s.graph, s.world, s.o.TopDir)
 }
 
 func taskName(t *taskgraph.Task) string {
@@ -86,7 +89,7 @@ func taskName(t *taskgraph.Task) string {
 }
 
 // runTask runs a task unless its stamp says that it is done.
-func (s *session) runTask(ctx context.Context, t *taskgraph.Task, force bool) error {
+func (s *session) runTask(ctx context.Context, t *taskgraph.Task) error {
 	if t.NoExec {
 		return nil
 	}
@@ -94,7 +97,7 @@ func (s *session) runTask(ctx context.Context, t *taskgraph.Task, force bool) er
 	if err != nil {
 		return err
 	}
-	if !force && !t.NoStamp && st.valid() {
+	if !t.NoStamp && st.valid() {
 		s.o.Progress.Cached(taskName(t))
 		return nil
 	}
@@ -271,7 +274,7 @@ func (s *stamp) remove() error {
 		return err
 	}
 	for _, e := range entries {
-		if sig, ok := strings.CutPrefix(e.Name(), prefix+"."); ok && !strings.Contains(sig, ".") {
+		if sig, ok := strings.CutPrefix(e.Name(), prefix+"."); ok && !strings.Contains(sig, ".") && sig != "taint" {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}

@@ -111,11 +111,15 @@ func (b *fakeBuild) build(t *testing.T, o Options, targets ...taskgraph.Target) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Sign(taskgraph.Options{FileDigest: siginfo.FileDigest}); err != nil {
+	if err := siginfo.Sign(g, w, b.top); err != nil {
 		t.Fatal(err)
 	}
 	s := &session{o: o, world: w, graph: g, engine: &isar.Engine{Natives: map[string]isar.Native{"fake": b.native}}}
 	b.ran = nil
+	s.o.TopDir = b.top
+	if err := s.force(); err != nil {
+		return "", err
+	}
 	err = runqueue.Run(t.Context(), s.jobs(), runqueue.Options{Parallel: 2, KeepGoing: o.KeepGoing})
 	if n := s.ran.value(); n != len(b.ran) {
 		t.Errorf("%d tasks counted, %d ran", n, len(b.ran))
@@ -288,6 +292,22 @@ func TestFileDigest(t *testing.T) {
 			t.Errorf("%s: digest changed: %v, want %v", c.what, now != last, c.change)
 		}
 		last = now
+	}
+}
+
+// What was forced makes what depends on it run in later builds too, once; cleaning would end it, a failure does not.
+func TestForceLasts(t *testing.T) {
+	t.Parallel()
+	b := newFakeBuild(t)
+	first := taskgraph.Target{Name: "lib", Task: "first"}
+	b.expect(t, "first build", allOfApp, app)
+	if ran, err := b.build(t, Options{Force: true}, first); err != nil || ran != "lib:first" {
+		t.Errorf("ran %q, error %v", ran, err)
+	}
+	b.expect(t, "what depends on it", "lib:second", app)
+	b.expect(t, "after that", "", app)
+	if _, err := b.build(t, Options{Again: "frist"}, app); err == nil || !strings.Contains(err.Error(), "no target has a task do_frist") {
+		t.Errorf("a slip in -C: %v", err)
 	}
 }
 

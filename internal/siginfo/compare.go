@@ -1,6 +1,7 @@
 package siginfo
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,6 +44,9 @@ func (c *comparison) own(a, b *Record, indent string) error {
 	c.files(a, b, indent)
 	if a.NoStamp != b.NoStamp {
 		c.say(indent, "[nostamp] changed from %v to %v", a.NoStamp, b.NoStamp)
+	}
+	if a.Taint != b.Taint {
+		c.say(indent, "Taint (by forced/invalidated task) changed from %s to %s", cmp.Or(a.Taint, "None"), cmp.Or(b.Taint, "None"))
 	}
 	return nil
 }
@@ -166,6 +170,9 @@ func Dump(r *Record) ([]string, error) {
 	}
 	if r.NoStamp {
 		out = append(out, "Tainted (by [nostamp]): runs every time")
+	}
+	if r.Taint != "" {
+		out = append(out, "Tainted (by forced/invalidated task): "+r.Taint)
 	}
 	return append(out, "Computed task hash is "+r.Signature), nil
 }

@@ -37,6 +37,7 @@ type Record struct {
 	Files     []Named           `json:"files,omitempty"`
 	Tasks     []Needed          `json:"tasks,omitempty"`
 	NoStamp   bool              `json:"nostamp,omitempty"`
+	Taint     string            `json:"taint,omitempty"` // what made the task run again (bitbake -f, -C)
 
 	path string
 	text map[string]string // values that are not in a folder yet, by digest
@@ -92,6 +93,8 @@ func Of(t *taskgraph.Task) (*Record, error) {
 			r.Tasks = append(r.Tasks, Needed{name, in.Digest, stamps[name[strings.LastIndexByte(name, ':')+1:]+in.Digest]})
 		case "nostamp":
 			r.NoStamp = true
+		case "taint":
+			r.Taint = in.Digest
 		}
 	}
 	return r, nil

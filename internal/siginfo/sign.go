@@ -13,7 +13,7 @@ func Sign(g *taskgraph.Graph, w *recipe.World, topDir string) error {
 	for _, l := range w.Layers() {
 		places[l.Dir] = "LAYERDIR_" + l.Name
 	}
-	return g.Sign(taskgraph.Options{FileDigest: FileDigest, Places: places})
+	return g.Sign(taskgraph.Options{FileDigest: FileDigest, Places: places, Taint: taint})
 }
 
 // Values is the folder for values of a build folder's records.

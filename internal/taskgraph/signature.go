@@ -22,6 +22,8 @@ type Options struct {
 	FileDigest func(path string) (string, error)
 	// Places names folders whose path must not count, e.g. "/home/me/project/meta-x" as "LAYERDIR_x".
 	Places map[string]string
+	// Taint is what was put into a task's signature to make it run again (bitbake -f, -C), "" for nothing; nil leaves it out.
+	Taint func(*Task) (string, error)
 }
 
 // Input is one thing that a signature depends on.
@@ -175,6 +177,15 @@ func (s *signing) sign(t *Task) error {
 	}
 	if _, ok := t.Recipe.Task(t.Name).Flags["nostamp"]; ok {
 		t.Inputs = append(t.Inputs, Input{Name: "nostamp", Digest: "always"})
+	}
+	if s.o.Taint != nil {
+		taint, err := s.o.Taint(t)
+		if err != nil {
+			return err
+		}
+		if taint != "" {
+			t.Inputs = append(t.Inputs, Input{Name: "taint", Digest: taint})
+		}
 	}
 	t.Signature = hashOf(t.Inputs)
 	return nil
