@@ -367,7 +367,7 @@ func (d *Data) OriginalEnvironment() pyeval.Vars {
 	if d.Environment == nil {
 		return nil
 	}
-	return d.Environment.Copy()
+	return &originVars{Data: d.Environment.Copy(), reader: d}
 }
 
 // MarkDependency tells whoever evaluates Python for d that a file was read or looked for.

@@ -17,8 +17,11 @@ type LiveWatcher interface {
 // MarkLive says that the value which a variable was just given is live. Until it is set anew, its readers are watched.
 func (d *Data) MarkLive(name string, l Live) {
 	v := d.own(name)
-	if l.event = len(v.history) - 1; l.Clock {
-		l.event = -1
+	l.event = -1
+	for i, e := range v.history {
+		if e.Flag == "" && !l.Clock {
+			l.event = i
+		}
 	}
 	v.live = &l
 }
@@ -29,6 +32,20 @@ func (d *Data) LiveVariables() map[string]Live {
 	for name, v := range d.above(nil) {
 		if v.live != nil {
 			all[name] = *v.live
+		}
+	}
+	return all
+}
+
+// LiveValues are the values of the live variables.
+func (d *Data) LiveValues() map[string]string {
+	all := map[string]string{}
+	for name, v := range d.above(nil) {
+		switch {
+		case v.current():
+			all[name] = v.value.s
+		case v.live != nil && v.live.event >= 0 && v.live.event < len(v.history):
+			all[name] = v.history[v.live.event].Detail
 		}
 	}
 	return all

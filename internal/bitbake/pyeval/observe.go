@@ -17,13 +17,14 @@ type Observation struct {
 type Looked uint8
 
 const (
-	LookedAtFile    Looked = iota // anything of it: its existence, its attributes, its content; it need not exist
-	LookedAtDir                   // the names in a folder
-	LookedAtEnv                   // an environment variable; Name "" stands for all
-	LookedAtClock                 // the time of day
-	LookedAtProcess               // a program was run; Name is its first word, for messages
-	LookedAtType                  // whether there is a file and of what type it is
-	LookedAtContent               // a file's content
+	LookedAtFile     Looked = iota // anything of it: its existence, its attributes, its content; it need not exist
+	LookedAtDir                    // the names in a folder
+	LookedAtEnv                    // an environment variable; Name "" stands for all
+	LookedAtClock                  // the time of day
+	LookedAtProcess                // a program was run, and not by [Options.Run], who knows it all; Name is its first word, for messages
+	LookedAtType                   // whether there is a file and of what type it is
+	LookedAtContent                // a file's content
+	LookedAtOriginal               // a variable of BB_ORIGENV; Name "" stands for all
 )
 
 // Observer is what a datastore has that wants to know what the Python that is evaluated for it looks at. [Interp] and a

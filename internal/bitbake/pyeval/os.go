@@ -210,7 +210,7 @@ func osUname(r *run, a args) (starlark.Value, error) {
 	}
 	t := &record{kind: "posix.uname_result", names: []string{"sysname", "nodename", "release", "version", "machine"}}
 	for _, name := range []string{"ostype", "hostname", "osrelease", "version"} {
-		content, err := r.in.opts.Files.ReadFile("/proc/sys/kernel/" + name)
+		content, err := r.files().ReadFile("/proc/sys/kernel/" + name)
 		if err != nil {
 			return nil, unsupported("os.uname() without /proc")
 		}

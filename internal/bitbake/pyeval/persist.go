@@ -50,6 +50,8 @@ func bbPersist(r *run, a args) (starlark.Value, error) {
 	}
 	r.keeps = true
 	file := strings.TrimSuffix(dir, "/") + "/bb_persist_data.sqlite3"
+	r.site.Observe(LookedAtContent, file) // also when somebody else has read it before
+	r.site.Observe(LookedAtFile, file+"-wal")
 	r.in.mu.Lock()
 	table := r.in.persisted[file+"\x00"+domain]
 	r.in.mu.Unlock()

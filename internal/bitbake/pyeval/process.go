@@ -239,7 +239,6 @@ func (p *process) start(r *run, input starlark.Value) error {
 		defer cancel()
 		ctx = limited
 	}
-	r.site.Observe(LookedAtProcess, p.command.name())
 	result, err := r.in.opts.Run(ctx, p.command)
 	switch {
 	case r.ctx.Err() != nil:
@@ -293,13 +292,4 @@ func (p *process) outputs() (stdout, stderr starlark.Value, err error) {
 	}
 	stderr, err = p.output(p.stderr, p.result.Stderr)
 	return stdout, stderr, err
-}
-
-// name is the first word of the command.
-func (c *Command) name() string {
-	if len(c.Args) > 0 {
-		return c.Args[0]
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(c.Shell), " ")
-	return first
 }

@@ -93,13 +93,23 @@ func (r *run) findSource(name string) (*sourceModule, error) {
 func (r *run) sourceIn(dirs []string, name string) (*sourceModule, error) {
 	s := &r.in.sources
 	key := strings.Join(dirs, ":") + "\x00" + name
+	file := strings.ReplaceAll(name, ".", "/")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m, ok := s.known[key]; ok {
+		// Whoever uses it depends on what was looked for before, too.
+		for _, dir := range dirs {
+			for _, ending := range []string{"/__init__.py", ".py"} {
+				full := strings.TrimSuffix(dir, "/") + "/" + file + ending
+				r.site.Observe(LookedAtType, full)
+				if m != nil && full == m.file {
+					return m, nil
+				}
+			}
+		}
 		return m, nil
 	}
 	var m *sourceModule
-	file := strings.ReplaceAll(name, ".", "/")
 search:
 	for _, dir := range dirs {
 		for _, ending := range []string{"/__init__.py", ".py"} {

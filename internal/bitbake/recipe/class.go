@@ -63,7 +63,7 @@ func (e *evaluator) findClass(name string, pos diag.Pos) (string, error) {
 		if !filepath.IsAbs(path) {
 			path = e.which(bbpath, path)
 		}
-		if path != "" && e.tree.isFile(path) {
+		if path != "" && e.look().isFile(path) {
 			return path, nil
 		}
 	}

@@ -66,7 +66,7 @@ func runCollections(t *testing.T, c collectionsCase) {
 	}
 	w := &World{loader: l}
 	w.configs = map[string]*config{}
-	w.addConfig("", base)
+	w.add("", &config{base: base})
 	w.layers, err = collections(base)
 	if (err != nil) != c.Answer.Refused {
 		t.Fatalf("error %v, BitBake refuses: %v", err, c.Answer.Refused)
@@ -118,7 +118,9 @@ func runCollections(t *testing.T, c collectionsCase) {
 	for _, a := range c.Appends {
 		appends = append(appends, recipeAppend{file: a})
 	}
-	if err := w.empty("", append(c.Files[:len(c.Files):len(c.Files)], c.Skipped...), used, appends); err != nil {
+	conf := w.configs[""]
+	conf.files, conf.recipes, conf.appends = append(c.Files[:len(c.Files):len(c.Files)], c.Skipped...), used, appends
+	if err := w.empty("", conf); err != nil {
 		t.Fatal(err)
 	}
 	got, want := map[string]bool{}, map[string]bool{}

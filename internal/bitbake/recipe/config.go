@@ -15,11 +15,18 @@ import (
 func (l *loader) newEvaluator(ctx context.Context) (*evaluator, error) {
 	e := &evaluator{shared: l.shared, ctx: ctx, d: datastore.New(), includes: &inclusion{}}
 	e.state = state{classType: "global", known: map[string]bool{}}
+	e.recorded(true)
+	e.rec.saw(inNames, "")
 	e.d.SetEvaluator(e)
 	e.d.SetOld(e.before.weakFlagsAssign)
 	e.d.At(diag.Pos{}, "")
 	if err := inheritEnvironment(e.d, l.opts.Environ); err != nil {
 		return nil, err
+	}
+	if e.rec != nil {
+		for _, name := range e.inherited {
+			e.d.MarkLive(name, datastore.Live{Source: name})
+		}
 	}
 	return e, e.d.SetVar("__bbclasstype", "global")
 }
@@ -83,7 +90,7 @@ func (e *evaluator) configFiles(files []string) error {
 		if !filepath.IsAbs(f) {
 			f = filepath.Join(e.topDir, f)
 		}
-		if !e.tree.isFile(f) {
+		if !e.look().isFile(f) {
 			return diag.Userf(diag.Pos{File: f}, "the configuration file does not exist").WithHint("correct the path after -r or -R")
 		}
 		if err := e.fileAs(f, name); err != nil {
@@ -154,7 +161,7 @@ func (l *loader) findLayersConf(e *evaluator) (string, error) {
 		if !filepath.IsAbs(c) {
 			c = filepath.Join(l.topDir, c)
 		}
-		if e.tree.exists(c) {
+		if e.look().exists(c) {
 			return c, nil
 		}
 	}
@@ -215,6 +222,7 @@ func (l *loader) layerPaths(e *evaluator, layersConf string) ([]string, error) {
 	}
 	var paths, broken []string
 	for _, path := range words {
+		e.rec.saw(inVariable, "HOME")
 		if home, ok := l.opts.Environ["HOME"]; ok && (path == "~" || strings.HasPrefix(path, "~/")) {
 			path = home + path[1:]
 		}
@@ -222,9 +230,10 @@ func (l *loader) layerPaths(e *evaluator, layersConf string) ([]string, error) {
 			path = strings.TrimRight(path, "/")
 		}
 		if l.opts.LayerPath != nil {
+			e.rec.saw(inLayer, path)
 			path = l.opts.LayerPath(path)
 		}
-		if !e.tree.isDir(path) {
+		if !e.look().isDir(path) {
 			broken = append(broken, path)
 		}
 		paths = append(paths, path)
@@ -257,7 +266,7 @@ func (e *evaluator) layer(path string, s *series) error {
 		return err
 	}
 	conf := joinPath(path, "conf/layer.conf")
-	if !e.tree.isFile(conf) {
+	if !e.look().isFile(conf) {
 		return diag.Userf(e.d.LastSet("BBLAYERS"), "%s is not a layer: it has no conf/layer.conf", path).
 			WithHint("correct BBLAYERS; a repository may hold several layers in subfolders")
 	}

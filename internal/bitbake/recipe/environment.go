@@ -30,29 +30,46 @@ func approved(environ map[string]string) []string {
 	return names
 }
 
+// inherited are the names of the variables that metadata sees, sorted.
+func inherited(environ map[string]string) []string {
+	allowed := approved(environ)
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(environ)) {
+		if slices.Contains(allowed, name) && validEnvironmentName(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // inheritEnvironment puts the approved variables into d, and the whole environment into BB_ORIGENV.
 func inheritEnvironment(d *datastore.Data, environ map[string]string) error {
+	origin, err := originalEnvironment(environ)
+	if err != nil {
+		return err
+	}
+	d.Environment = origin
+	for _, name := range inherited(environ) {
+		if err := d.InheritVar(name, environ[name], slices.Contains(exportedEnvironment, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// originalEnvironment is BB_ORIGENV.
+func originalEnvironment(environ map[string]string) (*datastore.Data, error) {
 	origin := datastore.New()
 	for _, name := range slices.Sorted(maps.Keys(environ)) {
 		if !validEnvironmentName(name) {
 			continue
 		}
 		if err := origin.SetVar(name, environ[name]); err != nil {
-			return diag.Userf(diag.Pos{}, "environment: %w", err)
+			return nil, diag.Userf(diag.Pos{}, "environment: %w", err)
 		}
 	}
 	origin.Freeze()
-	d.Environment = origin
-	allowed := approved(environ)
-	for _, name := range slices.Sorted(maps.Keys(environ)) {
-		if !slices.Contains(allowed, name) || !validEnvironmentName(name) {
-			continue
-		}
-		if err := d.InheritVar(name, environ[name], slices.Contains(exportedEnvironment, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return origin, nil
 }
 
 // validEnvironmentName leaves out names that would be read as operations on variables.

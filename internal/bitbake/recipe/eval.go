@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/pyeval"
@@ -29,16 +30,24 @@ type evaluator struct {
 	// includes is the file being evaluated, or [TOP LEVEL]; nil for recipes.
 	includes *inclusion
 	done     bool // no more files are read
+	rec      *record
 }
 
 // shared is what all evaluators of one load have in common.
 type shared struct {
-	tree     *tree
-	interp   *pyeval.Interp
-	warnings *warnings
-	topDir   string
-	alone    bool    // one file is read by itself, without layers
-	before   release // the release to follow
+	tree      *tree
+	interp    *pyeval.Interp
+	warnings  *warnings
+	topDir    string
+	alone     bool                                                         // one file is read by itself, without layers
+	before    release                                                      // the release to follow
+	evaluated struct{ configs, recipes atomic.Int64 }                      // this load, by reading files
+	caching   bool                                                         // what evaluations look at is recorded
+	environ   map[string]string                                            // os.environ
+	answers   *sync.Map                                                    // of the programs that were started: command -> answer
+	run       func(context.Context, pyeval.Command) (pyeval.Result, error) // pyeval.Options.Run, unrecorded
+	log       func(level, text string)                                     // pyeval.Options.Log, with warnings
+	inherited []string                                                     // variables of the environment that metadata may see, sorted
 	// libraries are the functions of files: defs -> *library
 	libraries sync.Map
 }
@@ -80,12 +89,18 @@ type anonymous struct {
 
 // fork is an evaluator on a copy of the store; what one declares from now on is unknown to the other.
 func (e *evaluator) fork(ctx context.Context) *evaluator {
-	c := &evaluator{shared: e.shared, ctx: ctx, d: e.d.Copy(), state: e.state}
+	c := &evaluator{shared: e.shared, ctx: ctx, d: e.d.Copy(), state: e.state, rec: e.rec}
 	s := &c.state
 	s.inherited, s.deferred, s.handlers = slices.Clip(s.inherited), slices.Clip(s.deferred), slices.Clip(s.handlers)
 	s.pyLibs = slices.Clip(s.pyLibs)
 	s.mentions = slices.Clone(s.mentions)
 	s.anonymous, s.files, s.known = slices.Clip(s.anonymous), slices.Clip(s.files), maps.Clone(s.known)
+	if s.known == nil { // of a configuration from the cache
+		s.known = make(map[string]bool, len(s.files))
+		for _, f := range s.files {
+			s.known[f] = true
+		}
+	}
 	c.d.SetEvaluator(c)
 	return c
 }
@@ -105,7 +120,7 @@ func (e *evaluator) which(list, item string) string {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(e.topDir, path)
 		}
-		if e.tree.exists(path) {
+		if e.look().exists(path) {
 			return path
 		}
 		e.depend(path)
@@ -122,7 +137,7 @@ func (e *evaluator) fileAs(path, name string) error {
 		return e.includeCycle(path)
 	}
 	e.depend(path)
-	f, err := e.tree.parse(path)
+	f, err := e.look().parse(path)
 	if err != nil {
 		return err
 	}
@@ -208,6 +223,9 @@ func (e *evaluator) statement(file string, s syntax.Statement) error {
 			plain := *a
 			plain.Op = syntax.Set
 			a = &plain
+		}
+		if e.rec != nil && e.rec.base && a.Op == syntax.Immediate && a.Flag == "" && strings.Contains(a.Value, "${@") {
+			return placed(pos, e.liveAssignment(pos, a))
 		}
 		return placed(pos, e.d.Assign(pos, a))
 	}
@@ -389,14 +407,14 @@ func (e *evaluator) includeOne(pos diag.Pos, name, bbpath string, require bool) 
 		path = e.which(dirName(pos.File)+":"+bbpath, name)
 	}
 	if path != "" && e.state.known[path] {
-		if file, _, _ := e.d.Var("FILE", false); e.tree.exists(path) {
+		if file, _, _ := e.d.Var("FILE", false); e.look().exists(path) {
 			e.warn(pos, fmt.Sprintf("Duplicate inclusion for %s in %s", path, file))
 		}
 	}
 	if !syntax.Supported(name) {
 		return diag.Userf(pos, "%s is not a BitBake file", name).WithHint("included files end in .inc, .conf, .bb or .bbclass")
 	}
-	if path == "" || !e.tree.isFile(path) {
+	if path == "" || !e.look().isFile(path) {
 		if path != "" {
 			e.depend(path)
 		}

@@ -16,9 +16,10 @@ import (
 type tree struct {
 	overlays []Overlay // longest path first
 	dialect  syntax.Dialect
-	stats    sync.Map // path -> statResult
-	dirs     sync.Map // path -> []fs.DirEntry
-	parsed   sync.Map // path -> *parsedFile
+	stats    sync.Map  // path -> statResult
+	dirs     sync.Map  // path -> []fs.DirEntry
+	parsed   sync.Map  // path -> *parsedFile
+	sums     *sync.Map // path -> what contentSum said of what was read; nil when nobody wants to know
 }
 
 type statResult struct {
@@ -84,11 +85,21 @@ func (t *tree) isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (t *tree) read(path string) ([]byte, error) {
+// read notes the content's checksum; what the inode says of it was noted before.
+func (t *tree) read(path string) (data []byte, err error) {
+	_, _ = t.stat(path)
 	if fsys, name := t.locate(filepath.Clean(path)); fsys != nil {
-		return fs.ReadFile(fsys, name)
+		data, err = fs.ReadFile(fsys, name)
+	} else {
+		data, err = os.ReadFile(path)
 	}
-	return os.ReadFile(path)
+	if t.sums != nil {
+		sum := contentSum(data, err)
+		if old, loaded := t.sums.LoadOrStore(path, sum); loaded && old != sum {
+			t.sums.Store(path, changing)
+		}
+	}
+	return data, err
 }
 
 // readDir is sorted by name; a folder that cannot be read is empty.
@@ -142,67 +153,9 @@ func dirName(path string) string {
 	return dir
 }
 
-// glob is Python's glob.glob, sorted. Only the folders that a pattern names are read.
-func (t *tree) glob(pattern string) []string {
-	if !strings.ContainsAny(pattern, "*?[") {
-		if t.exists(pattern) {
-			return []string{pattern}
-		}
-		return nil
-	}
-	dir, base := filepath.Split(pattern)
-	dirs := []string{strings.TrimSuffix(dir, "/")}
-	if strings.ContainsAny(dir, "*?[") {
-		dirs = t.glob(dirs[0])
-	}
-	var found []string
-	for _, d := range dirs {
-		if d == "" && strings.HasPrefix(pattern, "/") {
-			d = "/"
-		}
-		if !strings.ContainsAny(base, "*?[") {
-			if p := joinPath(d, base); base == "" && t.isDir(d) || base != "" && t.exists(p) {
-				found = append(found, p)
-			}
-			continue
-		}
-		for _, e := range t.readDir(d) {
-			name := e.Name()
-			if strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") {
-				continue
-			}
-			if ok, err := filepath.Match(pythonPattern(base), name); ok && err == nil {
-				found = append(found, joinPath(d, name))
-			}
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
-}
-
 // pythonPattern rewrites a fnmatch pattern for filepath.Match: sets are negated by !, and a backslash is no escape.
 func pythonPattern(s string) string {
 	return strings.NewReplacer(`[!`, `[^`, `\`, `\\`).Replace(s)
-}
-
-// walk lists the recipes and appends below a folder.
-func (t *tree) walk(dir string) []string {
-	var found, dirs []string
-	for _, e := range t.readDir(dir) {
-		path := joinPath(dir, e.Name())
-		switch {
-		case t.isDir(path):
-			if n := e.Name(); e.Type()&fs.ModeSymlink == 0 && n != "SCCS" && n != "CVS" && n != ".svn" {
-				dirs = append(dirs, path)
-			}
-		case strings.HasSuffix(path, ".bb") || strings.HasSuffix(path, ".bbappend"):
-			found = append(found, path)
-		}
-	}
-	for _, d := range dirs {
-		found = append(found, t.walk(d)...)
-	}
-	return found
 }
 
 // pythonFiles shows a tree to Python code.

@@ -21,6 +21,8 @@ type variant struct {
 // multi_finalize: every variant starts from the recipe as it was before it was finalised.
 func (base *evaluator) recipe(ctx context.Context, mc, file, layer string, appends []string) ([]*variant, error) {
 	e := base.fork(ctx)
+	e.recorded(false)
+	ctx = e.ctx
 	e.d.By(datastore.SiteLayerName) // the only one of these that shows
 	for _, v := range [][2]string{{"__BBMULTICONFIG", mc}, {"FILE_LAYERNAME", layer}, {"__BB_RECIPE_FILE", file}, {"__BBAPPEND", strings.Join(appends, " ")}} {
 		if v[1] == "" {

@@ -81,7 +81,7 @@ func (e *evaluator) fragment(pos diag.Pos, s *syntax.AddFragments, fragment stri
 	}
 	for _, dir := range dirs {
 		path := joinPath(dir, file)
-		if l := layerOf(layers, path); l == nil || l.Name != layer || !e.tree.exists(path) {
+		if l := layerOf(layers, path); l == nil || l.Name != layer || !e.look().exists(path) {
 			continue
 		}
 		if err := e.includeOne(pos, path, "", true); err != nil {

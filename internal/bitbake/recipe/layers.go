@@ -41,10 +41,7 @@ func collections(base *evaluator) ([]Layer, error) {
 				WithHint(`add BBFILE_PATTERN_%s = "^${LAYERDIR}/" to the layer's layer.conf`, c)
 		}
 		l := Layer{Name: c, Pattern: pattern, Priority: p.of(c, nil)}
-		if pattern == "" {
-			pattern = "^NULL$"
-		}
-		if l.re, err = compilePattern(pattern); err != nil {
+		if err := l.compile(); err != nil {
 			return nil, diag.Userf(d.LastSet("BBFILE_PATTERN_"+c), "BBFILE_PATTERN_%s %q is not a valid regular expression: %w", c, pattern, err)
 		}
 		if l.Dir, err = d.Value("LAYERDIR_" + c); err != nil {
@@ -53,6 +50,16 @@ func collections(base *evaluator) ([]Layer, error) {
 		layers = append(layers, l)
 	}
 	return layers, nil
+}
+
+// compile reads the pattern.
+func (l *Layer) compile() (err error) {
+	pattern := l.Pattern
+	if pattern == "" {
+		pattern = "^NULL$"
+	}
+	l.re, err = compilePattern(pattern)
+	return err
 }
 
 // priorities works out the priority of each collection.
@@ -191,10 +198,10 @@ func (w *World) collect(base *evaluator) (*found, error) {
 	seen := map[string]bool{}
 	for _, p := range patterns {
 		var files []string
-		if base.tree.isDir(p) {
-			files = base.tree.walk(p)
+		if base.look().isDir(p) {
+			files = base.look().walk(p)
 		} else {
-			files = base.tree.glob(p)
+			files = base.look().glob(p)
 		}
 		for _, file := range files {
 			if seen[file] {

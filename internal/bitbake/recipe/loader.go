@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
 )
@@ -14,8 +16,11 @@ import (
 // loader is one run of Load.
 type loader struct {
 	*shared
-	opts      Options
-	layerDirs []string // of BBLAYERS
+	opts       Options
+	layerDirs  []string // of BBLAYERS
+	background context.Context
+	// origin is BB_ORIGENV.
+	origin func() (*datastore.Data, error)
 }
 
 func newLoader(opts Options) (*loader, error) {
@@ -39,9 +44,16 @@ func newLoader(opts Options) (*loader, error) {
 			log(level, text)
 		}
 	}
+	s.caching, s.inherited, s.environ, s.run, s.log = opts.Cache != "", inherited(opts.Environ), py.Environ, py.Run, py.Log
+	if s.caching {
+		s.tree.sums, s.answers = &sync.Map{}, &sync.Map{}
+		py.Run = recordedRun(py.Run)
+	}
 	py.Funcs = s.functions(py.Funcs)
 	s.interp = pyeval.New(py)
-	return &loader{shared: s, opts: opts}, nil
+	l := &loader{shared: s, opts: opts, background: context.Background()}
+	l.origin = sync.OnceValues(func() (*datastore.Data, error) { return originalEnvironment(opts.Environ) })
+	return l, nil
 }
 
 // cleanEnvironment is os.environ as Python in metadata sees it.
@@ -97,43 +109,72 @@ func (w *warnings) sorted() []Warning {
 // Load reads the build directory. When recipes fail, the error joins one error for each and the world holds the others;
 // when the configuration fails the world is nil.
 func Load(ctx context.Context, opts Options) (*World, error) {
+	start := time.Now()
 	l, err := newLoader(opts)
 	if err != nil {
 		return nil, err
 	}
-	w := &World{loader: l, configs: map[string]*config{}}
-	base, err := l.baseConfiguration(ctx, "")
+	c := openCache(ctx, l, start)
+	if w := c.world(); w != nil {
+		return w, nil
+	}
+	w := &World{loader: l, configs: map[string]*config{}, cache: c}
+	base, err := w.configure(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	names, err := base.d.Words("BBMULTICONFIG")
-	if err != nil {
-		return nil, err
+	if !base.restored {
+		if base.names, err = base.base.d.Words("BBMULTICONFIG"); err != nil {
+			return nil, err
+		}
 	}
-	w.addConfig("", base)
-	for _, mc := range names {
+	for _, mc := range base.names {
 		if mc[0] >= '0' && mc[0] <= '9' {
-			return nil, diag.Userf(base.d.LastSet("BBMULTICONFIG"), "multiconfig %q starts with a digit", mc).WithHint("choose another name")
+			return nil, diag.Userf(base.base.d.LastSet("BBMULTICONFIG"), "multiconfig %q starts with a digit", mc).WithHint("choose another name")
 		}
 		if _, ok := w.configs[mc]; ok {
 			continue
 		}
-		e, err := l.baseConfiguration(ctx, mc)
-		if err != nil {
+		if _, err := w.configure(ctx, mc); err != nil {
 			return nil, err
 		}
-		w.addConfig(mc, e)
 	}
 	if opts.ConfigOnly {
-		w.collectFiles()
-		w.layers, err = collections(base)
-		return w, err
+		if err := w.readLayers(); err != nil {
+			return w, err
+		}
+		w.keepConfigs()
+		for mc, conf := range w.configs {
+			w.cache.finish(mc, conf, nil)
+		}
+		w.cache.write(w.order, true)
+		return w, nil
 	}
 	return w, w.load(ctx)
 }
 
+// configure takes a multiconfig from the cache or evaluates it.
+func (w *World) configure(ctx context.Context, mc string) (*config, error) {
+	c := w.cache.config(mc)
+	if c == nil {
+		e, err := w.loader.baseConfiguration(ctx, mc)
+		if err != nil {
+			return nil, err
+		}
+		c = &config{base: e}
+	} else {
+		w.loader.replay(c.said)
+	}
+	if c.restored && mc == "" {
+		w.loader.layerDirs = c.layerDirs
+	}
+	w.add(mc, c)
+	return c, nil
+}
+
 // baseConfiguration is a multiconfig's configuration after its ConfigParsed handlers have run, ready to be copied for recipes.
 func (l *loader) baseConfiguration(ctx context.Context, mc string) (*evaluator, error) {
+	l.evaluated.configs.Add(1)
 	for range maxReparse {
 		e, err := l.configuration(ctx, mc)
 		if err != nil {

@@ -27,7 +27,7 @@ func (w *World) Match(file, dir string) (*Recipe, error) {
 	}
 	same := func(path string) bool { return path == file || filepath.Clean(path) == filepath.Clean(full) }
 	var partly []*Recipe
-	for _, r := range w.configs[mc].recipes {
+	for _, r := range w.configs[mc].all() {
 		switch {
 		case r.Variant != variant:
 		case same(r.File):

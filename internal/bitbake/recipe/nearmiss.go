@@ -67,12 +67,19 @@ func slip(name string, names []string) string {
 	return near
 }
 
+// late warns about what shows when all recipes are known.
+func (w *World) late(mc string, pos diag.Pos, text string) {
+	m := message{text: text, pos: pos}
+	w.configs[mc].late = append(w.configs[mc].late, m)
+	w.loader.replay([]message{m})
+}
+
 // remarkTasks warns about mentions of tasks that no recipe has.
 func (w *World) remarkTasks() {
 	known := map[string]bool{}
 	var names []string
 	for _, c := range w.configs {
-		for _, r := range c.recipes {
+		for _, r := range c.all() {
 			for _, t := range r.Tasks {
 				if !known[t.Name] {
 					known[t.Name] = true
@@ -87,16 +94,17 @@ func (w *World) remarkTasks() {
 			continue
 		}
 		if near := slip(m.task, names); near != "" {
-			w.loader.warn(m.pos, "no recipe has a task "+m.task+"; did you mean "+near+"?")
+			w.late("", m.pos, "no recipe has a task "+m.task+"; did you mean "+near+"?")
 		}
 	}
 }
 
 // remarkPreferences warns about preferences for what no recipe provides.
-func (w *World) remarkPreferences(c *config) {
+func (w *World) remarkPreferences(mc string, c *config) {
 	var names []string
-	for _, index := range []map[string][]*Recipe{c.index.build, c.index.runtime, c.index.names, c.index.skipped} {
-		for name := range index {
+	index := c.providers()
+	for _, kind := range []map[string][]*Recipe{index.build, index.runtime, index.names, index.skipped} {
+		for name := range kind {
 			names = append(names, name)
 		}
 	}
@@ -113,7 +121,7 @@ func (w *World) remarkPreferences(c *config) {
 			if _, taken, err := c.base.d.Var(prefix+near, false); near == "" || taken || err != nil {
 				continue // that one has a preference of its own, so this is about another
 			}
-			w.loader.warn(c.base.d.LastSet(key), "no recipe provides "+of+", which "+key+" is about; did you mean "+prefix+near+"?")
+			w.late(mc, c.base.d.LastSet(key), "no recipe provides "+of+", which "+key+" is about; did you mean "+prefix+near+"?")
 		}
 	}
 }

@@ -22,6 +22,9 @@ type Options struct {
 	Parallel int // recipes evaluated at once; 0 = one per CPU
 	// Prefiles and Postfiles are configuration files to read before bblayers.conf and after bitbake.conf (bitbake -r, -R).
 	Prefiles, Postfiles []string
+	// Cache is the folder for what was evaluated before, to be used again as long as all that it was made of is the same;
+	// "" = none.
+	Cache string
 	// ConfigOnly leaves recipes out: the world has the configurations, the layers and the warnings of reading these.
 	ConfigOnly bool
 }

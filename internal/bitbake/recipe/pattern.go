@@ -1,10 +1,11 @@
 package recipe
 
 import (
+	"n3x/internal/diag"
+
 	"strings"
 
 	"n3x/internal/bitbake/pyeval/regex"
-	"n3x/internal/diag"
 )
 
 // pattern is a regular expression of Python's.
@@ -76,13 +77,13 @@ func mask(base *evaluator) (func(string) bool, error) {
 }
 
 // empty warns about layers of which no file is used, unless BBFILE_PATTERN_IGNORE_EMPTY allows it.
-func (w *World) empty(mc string, recipes []string, used []*Recipe, appends []recipeAppend) error {
+func (w *World) empty(mc string, c *config) error {
 	unmatched, matched := map[string]bool{}, map[string]bool{}
 	for _, l := range w.layers {
 		unmatched[l.Pattern] = true
 	}
 	inLayer := map[string]bool{}
-	for _, r := range used {
+	for _, r := range c.all() {
 		if r.Skip != "" {
 			continue
 		}
@@ -95,8 +96,8 @@ func (w *World) empty(mc string, recipes []string, used []*Recipe, appends []rec
 		return nil
 	}
 	// Appends and skipped recipes count, unless they are also in a layer around this one.
-	files := recipes
-	for _, a := range appends {
+	files := c.files
+	for _, a := range c.appends {
 		files = append(files[:len(files):len(files)], a.file)
 	}
 	for _, file := range files {
@@ -136,7 +137,7 @@ func (w *World) warnEmpty(mc string, unmatched map[string]bool) error {
 			return err
 		}
 		if ignore != "1" {
-			w.loader.warn(diag.Pos{}, "No bb files in "+in+" matched BBFILE_PATTERN_"+l.Name+" '"+l.Pattern+"'")
+			w.late(mc, diag.Pos{}, "No bb files in "+in+" matched BBFILE_PATTERN_"+l.Name+" '"+l.Pattern+"'")
 		}
 	}
 	return nil

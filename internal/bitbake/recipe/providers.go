@@ -61,7 +61,7 @@ func (w *World) Providers(mc, target string) ([]*Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	candidates := c.index.build[target]
+	candidates := c.providers().build[target]
 	if len(candidates) == 0 {
 		return nil, w.nothingProvides(c, mc, target)
 	}
@@ -138,7 +138,7 @@ func (w *World) nothingProvides(c *config, mc, target string) error {
 		text += " in multiconfig " + mc
 	}
 	err := diag.Userf(diag.Pos{}, "%s", text)
-	if skipped := c.index.skipped[target]; len(skipped) > 0 {
+	if skipped := c.providers().skipped[target]; len(skipped) > 0 {
 		for _, r := range skipped {
 			err = err.WithNote("%s was skipped: %s", r.Name(), r.Skip)
 		}
@@ -148,7 +148,7 @@ func (w *World) nothingProvides(c *config, mc, target string) error {
 		return err.WithHint("%s RPROVIDES %s; build that", run[0].PN, target)
 	}
 	for _, other := range w.order {
-		if other != mc && len(w.configs[other].index.build[target]) > 0 {
+		if other != mc && len(w.configs[other].providers().build[target]) > 0 {
 			prefix := ""
 			if other != "" {
 				prefix = "mc:" + other + ":"
@@ -156,7 +156,7 @@ func (w *World) nothingProvides(c *config, mc, target string) error {
 			return err.WithHint("it is there as %s%s", prefix, target)
 		}
 	}
-	if near := diag.Nearest(target, slices.Sorted(maps.Keys(c.index.build))); near != "" {
+	if near := diag.Nearest(target, slices.Sorted(maps.Keys(c.providers().build))); near != "" {
 		return err.WithHint("did you mean %s?", near)
 	}
 	return err.WithHint("is the layer that has the recipe in BBLAYERS?")
@@ -244,9 +244,9 @@ func toFront(list []*Recipe, i int) []*Recipe {
 
 // runtimeCandidates are the recipes with the package in RPROVIDES or PACKAGES, else those whose PACKAGES_DYNAMIC matches it.
 func (c *config) runtimeCandidates(pkg string) []*Recipe {
-	found := slices.Concat(c.index.runtime[pkg], c.index.names[pkg])
+	found := slices.Concat(c.providers().runtime[pkg], c.providers().names[pkg])
 	if len(found) == 0 {
-		for _, r := range c.index.dynamic {
+		for _, r := range c.providers().dynamic {
 			for _, pattern := range r.PackagesDynamic {
 				re, err := regexp.Compile("^(?:" + strings.ReplaceAll(pattern, "+", `\+`) + ")")
 				if err == nil && re.MatchString(pkg) {

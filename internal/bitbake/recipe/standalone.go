@@ -35,5 +35,6 @@ func File(ctx context.Context, opts Options, path string) ([]*Recipe, error) {
 		return []*Recipe{{File: path, Data: e.d}}, placed(diag.Pos{File: path}, err)
 	}
 	w := &World{loader: l, configs: map[string]*config{"": {base: e}}}
-	return w.evaluate(ctx, "", path, nil, nil)
+	recipes, _, err := w.evaluate(ctx, &job{file: path})
+	return recipes, err
 }

@@ -30,7 +30,7 @@ func (w *World) Choices(mc string) ([]Choice, error) {
 		return nil, err
 	}
 	byPN := map[string][]*Recipe{}
-	for _, r := range c.recipes {
+	for _, r := range c.all() {
 		if r.Skip == "" {
 			byPN[r.PN] = append(byPN[r.PN], r)
 		}

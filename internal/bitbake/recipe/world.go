@@ -21,8 +21,11 @@ type World struct {
 	order   []string // multiconfigs, the default one first
 	configs map[string]*config
 	layers  []Layer
-	files   []string
 	failed  []Failure
+	cache   *cache // nil = none
+
+	filesOnce sync.Once
+	files     []string
 
 	mentionsMu sync.Mutex
 	mentions   map[mention]bool // tasks that a recipe names and does not have
@@ -38,10 +41,26 @@ type Failure struct {
 // config is one multiconfig.
 type config struct {
 	base    *evaluator
-	recipes []*Recipe
-	index   providerIndex
+	files   []string // of recipes
 	appends []recipeAppend
 	masked  int // files that BBMASK left out
+
+	// What is known of a configuration from the cache, or for it.
+	restored  bool
+	said      []message         // of a restored one, to be said again
+	late      []message         // that were said when all recipes were known
+	entry     *storedConfig     // of the cache, nil when its recipes are not to be used
+	byFile    map[string]int    // recipes of entry
+	live      map[string]string // values of live variables
+	names     []string          // of BBMULTICONFIG
+	layers    []Layer           // of the default configuration
+	layerDirs []string          // likewise
+
+	recipesOnce sync.Once
+	pending     func() []*Recipe // makes recipes, if they are needed
+	recipes     []*Recipe
+	indexOnce   sync.Once
+	index       providerIndex
 
 	preferOnce sync.Once
 	prefer     *preferences
@@ -57,9 +76,42 @@ type Layer struct {
 	re       *pattern
 }
 
-func (w *World) addConfig(mc string, base *evaluator) {
+func (w *World) add(mc string, c *config) {
 	w.order = append(w.order, mc)
-	w.configs[mc] = &config{base: base}
+	w.configs[mc] = c
+}
+
+// all are the multiconfig's recipes.
+func (c *config) all() []*Recipe {
+	c.recipesOnce.Do(func() {
+		if c.pending != nil {
+			c.recipes, c.pending = c.pending(), nil
+		}
+	})
+	return c.recipes
+}
+
+// providers is the index of the multiconfig's recipes.
+func (c *config) providers() *providerIndex {
+	c.indexOnce.Do(func() { c.index = newProviderIndex(c.all()) })
+	return &c.index
+}
+
+// stored is the entry for a recipe file in the cache, or nil when there is none that can be used.
+func (c *config) stored(cache *cache, j *job) *storedRecipe {
+	if c.entry == nil {
+		return nil
+	}
+	i, ok := c.byFile[j.file]
+	if !ok {
+		return nil
+	}
+	layer, priority := j.collection()
+	r := &c.entry.recipes[i]
+	if r.layer != layer || r.priority != priority || !slices.Equal(r.appends, j.appends) || !cache.old.holds(r.set) {
+		return nil
+	}
+	return r
 }
 
 // Multiconfigs are the names of all multiconfigs; the first is "", the default one.
@@ -76,7 +128,7 @@ func (w *World) Base(mc string) *datastore.Data {
 // Recipes are a multiconfig's recipes, also skipped ones, in the order of BBFILES and with variants behind their recipe.
 func (w *World) Recipes(mc string) []*Recipe {
 	if c := w.configs[mc]; c != nil {
-		return slices.Clone(c.recipes)
+		return slices.Clone(c.all())
 	}
 	return nil
 }
@@ -95,75 +147,157 @@ func (w *World) Masked(mc string) int {
 // Failures are the recipe files that [Load]'s error is about.
 func (w *World) Failures() []Failure { return slices.Clone(w.failed) }
 
+// Evaluated is how many configurations and recipe files were evaluated so far because the cache did not have them.
+func (w *World) Evaluated() (configurations, recipes int) {
+	return int(w.loader.evaluated.configs.Load()), int(w.loader.evaluated.recipes.Load())
+}
+
 // Warnings are what BitBake would warn about, sorted by place.
 func (w *World) Warnings() []Warning { return w.loader.warnings.sorted() }
 
 // Files are all files that were read or looked for, sorted. A load of the same files with the same options gives the same world.
-func (w *World) Files() []string { return slices.Clone(w.files) }
+func (w *World) Files() []string {
+	w.filesOnce.Do(w.collectFiles)
+	return slices.Clone(w.files)
+}
 
 // ReadFile reads a file as metadata sees it, overlays first.
 func (w *World) ReadFile(path string) ([]byte, error) { return w.loader.tree.read(path) }
 
-// load evaluates the recipes of all multiconfigs.
+// job is a recipe file to evaluate for a multiconfig.
+type job struct {
+	mc, file string
+	layer    *Layer
+	appends  []string
+}
+
+// collection is the name and the priority of the layer that the file belongs to.
+func (j *job) collection() (name string, priority int) {
+	if j.layer == nil {
+		return "", 0
+	}
+	return j.layer.Name, j.layer.Priority
+}
+
+// load evaluates the recipes of all multiconfigs, as far as the cache does not have them.
 func (w *World) load(ctx context.Context) error {
-	var err error
-	if w.layers, err = collections(w.configs[""].base); err != nil {
+	if err := w.readLayers(); err != nil {
 		return err
 	}
-	type job struct {
-		mc, file string
-		layer    *Layer
-		appends  []string
-	}
 	var jobs []job
-	files := map[string][]string{} // recipe files of each multiconfig
 	for _, mc := range w.order {
 		c := w.configs[mc]
-		found, err := w.collect(c.base)
-		if err != nil {
-			return err
+		if !c.restored {
+			if err := w.find(mc, c); err != nil {
+				return err
+			}
 		}
-		c.appends, c.masked = found.appends, found.masked
-		if err := c.prioritized(found.patterns); err != nil {
-			return err
-		}
-		files[mc] = found.recipes
-		for _, f := range found.recipes {
+		found := &found{appends: c.appends}
+		for _, f := range c.files {
 			jobs = append(jobs, job{mc, f, w.layerOf(f), found.appendsFor(f)})
 		}
-		if err := w.checkAppends(mc, c.base, found); err != nil {
-			return err
-		}
 	}
-	results := make([][]*Recipe, len(jobs))
-	failures := make([]error, len(jobs))
+	w.keepConfigs()
+	results := make([]outcome, len(jobs))
 	group := errgroup.Group{}
 	group.SetLimit(w.parallel())
-	for i, j := range jobs {
+	for i := range jobs {
 		group.Go(func() error {
-			results[i], failures[i] = w.evaluate(ctx, j.mc, j.file, j.layer, j.appends)
+			results[i] = w.carryOut(ctx, &jobs[i])
 			return nil
 		})
 	}
 	_ = group.Wait()
+	kept := map[string][]*storedRecipe{}
+	failures := make([]error, 0, len(jobs))
 	for i, j := range jobs {
 		c := w.configs[j.mc]
-		c.recipes = append(c.recipes, results[i]...)
-		if failures[i] != nil {
-			w.failed = append(w.failed, Failure{j.mc, j.file, failures[i]})
+		c.recipes = append(c.recipes, results[i].recipes...)
+		kept[j.mc] = append(kept[j.mc], results[i].kept)
+		if err := results[i].err; err != nil {
+			w.failed = append(w.failed, Failure{j.mc, j.file, err})
+			failures = append(failures, err)
 		}
 	}
 	for _, mc := range w.order {
-		c := w.configs[mc]
-		c.index = newProviderIndex(c.recipes)
-		if err := w.empty(mc, files[mc], c.recipes, c.appends); err != nil {
+		if err := w.empty(mc, w.configs[mc]); err != nil {
 			return err
 		}
-		w.remarkPreferences(c)
+		w.remarkPreferences(mc, w.configs[mc])
 	}
 	w.remarkTasks()
-	w.collectFiles()
+	if ctx.Err() == nil && w.cache != nil {
+		for _, mc := range w.order {
+			w.cache.finish(mc, w.configs[mc], kept[mc])
+		}
+		w.cache.write(w.order, len(failures) == 0)
+	}
 	return errors.Join(append(failures, ctx.Err())...)
+}
+
+// readLayers reads the collections of the default configuration.
+func (w *World) readLayers() (err error) {
+	c := w.configs[""]
+	if c.restored {
+		w.layers = c.layers
+		return nil
+	}
+	w.layers, err = collections(c.base)
+	return err
+}
+
+// find lists a multiconfig's recipe files and appends.
+func (w *World) find(mc string, c *config) error {
+	found, err := w.collect(c.base)
+	if err != nil {
+		return err
+	}
+	c.files, c.appends, c.masked = found.recipes, found.appends, found.masked
+	if err := c.prioritized(found.patterns); err != nil {
+		return err
+	}
+	return w.checkAppends(mc, c.base, found)
+}
+
+// keepConfigs hands new configurations to the cache.
+func (w *World) keepConfigs() {
+	if w.cache == nil {
+		return
+	}
+	w.configs[""].layerDirs = w.loader.layerDirs
+	for mc, c := range w.configs {
+		if c.restored {
+			continue
+		}
+		var layers []Layer
+		if mc == "" {
+			layers = w.layers
+		}
+		w.cache.keepConfig(mc, c, layers)
+	}
+}
+
+// outcome is what a job gave.
+type outcome struct {
+	recipes []*Recipe
+	kept    *storedRecipe
+	err     error
+}
+
+// carryOut takes a recipe file from the cache or evaluates it.
+func (w *World) carryOut(ctx context.Context, j *job) outcome {
+	c := w.configs[j.mc]
+	if old := c.stored(w.cache, j); old != nil {
+		if recipes, messages := w.cache.recipes(w, c, j.mc, old); recipes != nil {
+			w.loader.replay(messages)
+			return outcome{recipes: recipes, kept: old}
+		}
+	}
+	recipes, rec, err := w.evaluate(ctx, j)
+	if err != nil || recipes == nil {
+		return outcome{err: err}
+	}
+	return outcome{recipes: recipes, kept: w.cache.keepRecipe(c, *j, rec, recipes)}
 }
 
 func (w *World) parallel() int {
@@ -179,7 +313,7 @@ func (w *World) collectFiles() {
 		for _, f := range c.base.state.files {
 			seen[f] = true
 		}
-		for _, r := range c.recipes {
+		for _, r := range c.all() {
 			for _, f := range r.Files {
 				seen[f] = true
 			}
@@ -188,41 +322,41 @@ func (w *World) collectFiles() {
 	w.files = slices.Sorted(maps.Keys(seen))
 }
 
-// evaluate makes the recipes of one file.
-func (w *World) evaluate(ctx context.Context, mc, file string, layer *Layer, appends []string) ([]*Recipe, error) {
+// evaluate makes the recipes of one file, and says what that depended on.
+func (w *World) evaluate(ctx context.Context, j *job) ([]*Recipe, *record, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil // reported once, by the caller
+		return nil, nil, nil // reported once, by the caller
 	}
-	if n := strings.Count(baseName(file), "_"); n > 2 {
-		return nil, diag.Userf(diag.Pos{File: file}, "recipe file name has more than two underscores").
+	if n := strings.Count(baseName(j.file), "_"); n > 2 {
+		return nil, nil, diag.Userf(diag.Pos{File: j.file}, "recipe file name has more than two underscores").
 			WithHint("name it NAME_VERSION_REVISION.bb, NAME_VERSION.bb or NAME.bb")
 	}
-	name, priority := "", 0
-	if layer != nil {
-		name, priority = layer.Name, layer.Priority
-	}
-	variants, err := w.configs[mc].base.recipe(ctx, mc, file, name, appends)
+	w.loader.evaluated.recipes.Add(1)
+	name, priority := j.collection()
+	variants, err := w.configs[j.mc].base.recipe(ctx, j.mc, j.file, name, j.appends)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, nil
+			return nil, nil, nil
 		}
-		return nil, inRecipe(file, err)
+		return nil, nil, inRecipe(j.file, err)
 	}
 	var recipes []*Recipe
 	for _, v := range variants {
 		r, err := v.summary()
 		if err != nil {
-			return nil, inRecipe(file, err)
+			return nil, nil, inRecipe(j.file, err)
 		}
 		if v.skip == "" {
-			w.mention(v.unknownTasks())
+			unknown := v.unknownTasks()
+			w.mention(unknown)
+			v.rec.mention(unknown)
 		}
 		v.finish()
 		v.state.known, v.state.mentions = nil, nil
-		r.MC, r.File, r.Variant, r.Layer, r.Priority, r.Appends, r.Skip = mc, file, v.name, name, priority, appends, v.skip
+		r.MC, r.File, r.Variant, r.Layer, r.Priority, r.Appends, r.Skip = j.mc, j.file, v.name, name, priority, j.appends, v.skip
 		recipes = append(recipes, r)
 	}
-	return recipes, nil
+	return recipes, variants[0].rec, nil
 }
 
 // inRecipe makes sure that err names the recipe it came from.
@@ -252,7 +386,7 @@ func (w *World) checkAppends(mc string, base *evaluator, f *found) error {
 		in = "default"
 	}
 	if boolean(only) {
-		w.loader.warn(diag.Pos{}, "No recipes in "+in+" available for:\n  "+strings.Join(unused, "\n  "))
+		base.warn(diag.Pos{}, "No recipes in "+in+" available for:\n  "+strings.Join(unused, "\n  "))
 		return nil
 	}
 	e := diag.Userf(diag.Pos{File: unused[0]}, "no recipe in %s is called %s.bb, so nothing uses this append", in, strings.TrimSuffix(baseName(unused[0]), ".bbappend"))

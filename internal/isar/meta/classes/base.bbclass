@@ -98,6 +98,7 @@ do_showdata() {
 }
 
 python() {
+    import re
     need_machine = d.getVar('COMPATIBLE_MACHINE')
     if need_machine:
         found = False
