@@ -43,7 +43,9 @@ func checksumFiles(_ context.Context, s pyeval.Site, _ []any, _ map[string]any) 
 	if err != nil {
 		return nil, err
 	}
-	sources, err := fetch.ParseSources(fetch.Request{SrcURI: uri, Pos: s.Pos})
+	// Others need not be complete yet: their revisions are looked for when they are fetched.
+	words := slices.DeleteFunc(strings.Fields(uri), func(w string) bool { return !strings.HasPrefix(w, "file:") })
+	sources, err := fetch.ParseSources(fetch.Request{SrcURI: strings.Join(words, " "), Pos: s.Pos})
 	if err != nil {
 		return nil, err
 	}
