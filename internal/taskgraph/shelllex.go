@@ -34,14 +34,16 @@ var (
 	reserved  = map[string]bool{"if": true, "then": true, "else": true, "elif": true, "fi": true, "do": true, "done": true, "case": true, "esac": true, "while": true, "until": true, "for": true, "{": true, "}": true, "!": true, "in": true, "|": true}
 )
 
-func isOpening(s string) bool {
+// openings are what operators begin with, and operators.
+var openings = func() map[string]bool {
+	all := map[string]bool{}
 	for op := range operators {
-		if strings.HasPrefix(op, s) {
-			return true
+		for i := range op {
+			all[op[:i+1]] = true
 		}
 	}
-	return false
-}
+	return all
+}()
 
 // lexer splits a shell text into tokens the way BitBake's does, oddities included: a "$(" ends at the next ")", reserved
 // words count anywhere, an assignment is only known as one at the end of the text.
@@ -91,7 +93,7 @@ func (l *lexer) next() error {
 		return l.push("")
 	case strings.IndexByte("\\'\"`$", c) >= 0:
 		return l.quoted()
-	case isOpening(string(c)):
+	case strings.IndexByte("&|;<>()", c) >= 0:
 		return l.operator()
 	case c == ' ' || c == '\t':
 		l.at++
@@ -126,7 +128,7 @@ func (l *lexer) operator() error {
 		return err
 	}
 	l.at++
-	for l.at < len(l.text) && isOpening(op+string(l.text[l.at])) {
+	for l.at < len(l.text) && openings[op+string(l.text[l.at])] {
 		op += string(l.text[l.at])
 		l.at++
 	}
