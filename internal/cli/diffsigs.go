@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,35 +16,94 @@ import (
 	"n3x/internal/taskgraph"
 )
 
+// diffsigsArgs are the arguments of bitbake-diffsigs; two of its options take two words each.
+type diffsigsArgs struct {
+	files            []string
+	task, signatures []string // none, or two words
+	dump             bool
+}
+
+func parseDiffsigs(args []string) (*diffsigsArgs, error) {
+	d := &diffsigsArgs{}
+	for i := 0; i < len(args); i++ {
+		words := func(what string) ([]string, error) {
+			if i+2 >= len(args) {
+				return nil, diag.Userf(diag.Pos{}, "bitbake-diffsigs: %s takes two words, %s", args[i], what).WithHint("e.g. bitbake-diffsigs -t hello do_install")
+			}
+			i += 2
+			return args[i-1 : i+1], nil
+		}
+		var err error
+		switch arg := args[i]; {
+		case arg == "-t" || arg == "--task":
+			d.task, err = words("a recipe and a task")
+		case arg == "-s" || arg == "--signature":
+			d.signatures, err = words("the signature to start from and the one to compare with")
+		case arg == "-d" || arg == "--dump":
+			d.dump = true
+		case arg == "-c" || arg == "--color":
+			i++ // nothing is coloured
+		case arg == "-D" || arg == "--debug" || strings.HasPrefix(arg, "--color="):
+		case strings.HasPrefix(arg, "-"):
+			err = diag.Userf(diag.Pos{}, "bitbake-diffsigs: unknown flag %s", arg).WithHint("bitbake-diffsigs --help lists the flags")
+		default:
+			d.files = append(d.files, arg)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if d.signatures != nil && d.task == nil {
+		return nil, diag.Userf(diag.Pos{}, "bitbake-diffsigs: -s can only be used together with -t").WithHint("add -t RECIPE TASK")
+	}
+	return d, nil
+}
+
 // diffsigs compares what two signatures were made of.
 func (a *app) diffsigs() *cobra.Command {
-	var task bool
-	var signatures []string
-	c := &cobra.Command{
-		Use:     "bitbake-diffsigs FILE FILE",
-		Short:   "Explain why the signatures of two runs of a task differ",
-		Example: "  bitbake-diffsigs tmp/stamps/.../1.0-r0.do_install.sigdata.{1a...,2b...}\n  bitbake-diffsigs -t hello do_install",
+	return &cobra.Command{
+		Use:   "bitbake-diffsigs [FILE [FILE]]",
+		Short: "Explain why the signatures of two runs of a task differ",
+		Long: `Explain why two signatures of a task differ; dump one when one is given.
+
+  -t, --task RECIPE TASK      the two newest ones of a task
+  -s, --signature FROM TO     with -t: those that begin so, instead
+  -d, --dump                  with -t: dump the newest`,
+		Example:            "  bitbake-diffsigs tmp/stamps/.../1.0-r0.do_install.sigdata.{1a...,2b...}\n  bitbake-diffsigs -t hello do_install",
+		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			files := args
-			if task {
-				if len(args) != 2 {
-					return diag.Userf(diag.Pos{}, "-t takes a recipe and a task").WithHint("e.g. bitbake-diffsigs -t hello do_install")
-				}
-				var err error
-				if files, err = a.storedSignatures(c.Context(), args[0], args[1], signatures); err != nil {
-					return err
-				}
+			if slices.Contains(args, "-h") || slices.Contains(args, "--help") {
+				return c.Help()
 			}
-			if len(files) != 2 {
-				return diag.Userf(diag.Pos{}, "two signature files are compared, not %d", len(files)).
-					WithHint("name two files, or use -t RECIPE TASK for the two newest of a task")
+			d, err := parseDiffsigs(args)
+			if err != nil {
+				return err
 			}
-			return a.compareSignatures(files[0], files[1])
+			return a.runDiffsigs(c.Context(), d)
 		},
 	}
-	c.Flags().BoolVarP(&task, "task", "t", false, "the two newest ones of RECIPE TASK")
-	c.Flags().StringSliceVarP(&signatures, "signature", "s", nil, "with -t: the two signatures to compare, or their beginnings, as FROM,TO")
-	return c
+}
+
+func (a *app) runDiffsigs(ctx context.Context, d *diffsigsArgs) error {
+	files := d.files
+	if d.task != nil {
+		wanted := d.signatures
+		if d.dump {
+			wanted = []string{""}
+		}
+		var err error
+		if files, err = a.storedSignatures(ctx, d.task[0], d.task[1], wanted); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(files) == 1 || len(files) == 2 && d.dump:
+		return a.dumpSignature(files[0])
+	case len(files) == 2:
+		return a.compareSignatures(files[0], files[1])
+	}
+	return diag.Userf(diag.Pos{}, "bitbake-diffsigs: two signature files are compared, not %d", len(files)).
+		WithHint("name two files, or use -t RECIPE TASK for the two newest of a task")
 }
 
 func (a *app) compareSignatures(from, to string) error {

@@ -24,17 +24,21 @@ func (a *app) dumpsig() *cobra.Command {
 				}
 				file = list[0]
 			}
-			r, err := siginfo.Read(file)
-			if err != nil {
-				return err
-			}
-			lines, err := siginfo.Dump(r)
-			for _, l := range lines {
-				fmt.Fprintln(a.stdout, l)
-			}
-			return err
+			return a.dumpSignature(file)
 		},
 	}
 	c.Flags().BoolVarP(&task, "task", "t", false, "the newest one of RECIPE TASK")
 	return c
+}
+
+func (a *app) dumpSignature(file string) error {
+	r, err := siginfo.Read(a.path(file))
+	if err != nil {
+		return err
+	}
+	lines, err := siginfo.Dump(r)
+	for _, l := range lines {
+		fmt.Fprintln(a.stdout, l)
+	}
+	return err
 }
