@@ -10,6 +10,7 @@ package metadata
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -85,6 +86,7 @@ func (c *classes) options(o Options, python *cpython.Runtime) recipe.Options {
 	ro := recipe.Options{
 		TopDir: o.TopDir, Environ: o.Env, BitBake: c.release, LayerPath: c.layerPath, Overlays: append(c.overlays, o.Buffers...),
 		Prefiles: o.Prefiles, Postfiles: o.Postfiles, ConfigOnly: o.ConfigOnly,
+		Cache:  filepath.Join(o.TopDir, "n3x", "parse"),
 		Python: pyeval.Options{Funcs: functions(), Run: runner(c.hostArch), Now: time.Now, Log: o.Log},
 	}
 	if python != nil { // an interface that holds nil is not nil

@@ -47,6 +47,8 @@ func ParseSummary(world *recipe.World) string {
 		}
 	}
 	failed := len(world.Failures())
+	_, parsed := world.Evaluated()
+	all := len(files) + failed
 	return fmt.Sprintf("Parsing of %d .bb files complete (%d cached, %d parsed). %d targets, %d skipped, %d masked, %d errors.",
-		len(files)+failed, 0, len(files)+failed, targets, skipped, masked, failed)
+		all, all-parsed, parsed, targets, skipped, masked, failed)
 }
