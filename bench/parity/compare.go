@@ -25,6 +25,7 @@ type comparison struct {
 
 	warnings []recipe.Warning // of the load, before anything is asked
 
+	mcs       map[string]bool // multiconfigs that are recorded
 	known     map[string]bool // names of recorded recipes
 	cpu       float64
 	bases     int
@@ -36,7 +37,7 @@ type comparison struct {
 }
 
 func newComparison(w *recipe.World, loadErr error) *comparison {
-	c := &comparison{w: w, loadErr: loadErr, failed: map[string]string{}, recipes: map[string]*recipe.Recipe{}, known: map[string]bool{}, kinds: map[string][]string{}, refused: map[string]int{}}
+	c := &comparison{w: w, loadErr: loadErr, failed: map[string]string{}, recipes: map[string]*recipe.Recipe{}, known: map[string]bool{}, mcs: map[string]bool{}, kinds: map[string][]string{}, refused: map[string]int{}}
 	c.failures(loadErr)
 	if w == nil {
 		return c
@@ -105,6 +106,7 @@ func (c *comparison) line(r *recording, l *line) {
 		c.equal("multiconfigs", "world", c.w.Multiconfigs(), l.Multiconfigs)
 	case l.Base != nil:
 		c.bases++
+		c.mcs[l.MC] = true
 		d := c.w.Base(l.MC)
 		if d == nil {
 			c.differ("missing base", "%q", l.MC)
@@ -218,9 +220,12 @@ func unique(list []string) []string {
 	return out
 }
 
+// dangling lets a build folder be loaded although appends have no recipe; the recorder never stops at these.
+const dangling = "BB_DANGLINGAPPENDS_WARNONLY"
+
 // internal are variables that BitBake keeps for itself, in forms of its own.
 func internal(name string) bool {
-	return strings.HasPrefix(name, "__") || slices.Contains([]string{"_task_deps", "BB_HASHFILENAME", "_remote_sigs", "BB_ORIGENV", "BBINCLUDED"}, name)
+	return strings.HasPrefix(name, "__") || name == dangling || slices.Contains([]string{"_task_deps", "BB_HASHFILENAME", "_remote_sigs", "BB_ORIGENV", "BBINCLUDED"}, name)
 }
 
 func (c *comparison) variables(r *recording, at string, d *datastore.Data, want []variable) {
@@ -336,11 +341,11 @@ func (c *comparison) messages(want [][2]string) {
 
 // finish looks at what is left over.
 func (c *comparison) finish() {
-	if c.w == nil && c.loadErr != nil {
+	if c.loadErr != nil && len(c.recipes) == 0 {
 		c.differ("configuration", "%v", c.loadErr)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.recipes)) {
-		if !c.known[name] {
+		if !c.known[name] && c.mcs[c.recipes[name].MC] {
 			c.differ("recipe that BitBake does not have", "%s", name)
 		}
 	}

@@ -31,7 +31,8 @@ func makeBB() *module {
 	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask, "tasksbetween": bbTasksBetween}, nil)
 	smart := ns("bb.data_smart", nil, map[string]starlark.Value{"ExpansionError": expansionError})
 	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI, "Fetch": bbFetch}, map[string]starlark.Value{
-		"BBFetchException": fetchError, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(), "FetchMethod": rootClass("FetchMethod", ""),
+		"BBFetchException": fetchError, "FetchError": fetchFailure, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(),
+		"FetchMethod": rootClass("FetchMethod", ""),
 	})
 	oldFetch := ns("bb.fetch", nil, nil)
 	oldFetch.attrs = fetch.attrs

@@ -21,7 +21,7 @@ func bbGetAutorev(r *run, a args) (starlark.Value, error) {
 				return nil, err
 			}
 		}
-		return text("AUTOINC"), r.setVar(d, "__BBAUTOREV_SEEN", boolean(true))
+		return text("AUTOINC"), r.setVar(d, "__BBAUTOREV_SEEN", text("True"))
 	})(r, a)
 }
 
@@ -41,12 +41,12 @@ func bbGetSrcrev(r *run, a args) (starlark.Value, error) {
 	case err != nil:
 		return nil, fromVars(err)
 	case again:
-		return nil, raise(fetchError, "There are recursive references in fetcher variables, likely through SRC_URI")
+		return nil, raise(fetchFailure, "There are recursive references in fetcher variables, likely through SRC_URI")
 	}
 	if err := r.setVar(d, "__BBSRCREV_SEEN", text("1")); err != nil {
 		return nil, err
 	}
-	if err := r.setVar(d, running, boolean(true)); err != nil {
+	if err := r.setVar(d, running, text("True")); err != nil {
 		return nil, err
 	}
 	method := "sortable_revision"
@@ -74,7 +74,7 @@ func (r *run) revision(d *data, method string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(repositories) == 0:
-		return "", raise(fetchError, noRepository)
+		return "", raise(fetchFailure, noRepository)
 	case len(repositories) > 1 || method != "sortable_revision" && method != "gitpkgv_revision":
 		return "", unsupported("bb.fetch2.get_srcrev() of several repositories, or with the method %s", method)
 	}

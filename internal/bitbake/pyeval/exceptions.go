@@ -119,6 +119,7 @@ var (
 	bbHandledException = class("BBHandledException", exception)
 	expansionError     = class("ExpansionError", exception)
 	fetchError         = class("BBFetchException", exception)
+	fetchFailure       = class("FetchError", fetchError)
 	malformedURL       = class("MalformedUrl", fetchError)
 	versionException   = class("VersionStringException", exception)
 	jsonDecodeError    = class("JSONDecodeError", valueError)

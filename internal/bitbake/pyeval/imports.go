@@ -3,6 +3,7 @@
 package pyeval
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -45,8 +46,10 @@ func (r *run) importModule(name, bind string) (starlark.Value, error) {
 			continue
 		}
 		path := strings.Join(parts[:i+2], ".")
-		if !moduleExists(path) {
-			return nil, unsupported("the module %s", name)
+		if !moduleExists(path) { // a layer without addpylib may add to a package that is ours, as ISAR does to oe
+			if m, err := r.findSource(path); m == nil || err != nil {
+				return nil, errors.Join(unsupported("the module %s", name), err)
+			}
 		}
 		full = ns(path, nil, nil)
 	}
@@ -120,6 +123,9 @@ func (*contextTable) Type() string   { return "dict" }
 func (*contextTable) set(r *run, key, v starlark.Value) error {
 	name, ok := key.(starlark.String)
 	m, isModule := v.(*module)
+	if s, ofLayer := v.(*sourceModule); ofLayer {
+		m, isModule = ns(s.name, nil, nil), true // whoever parses the recipe only gives it a name
+	}
 	if !ok || !isModule {
 		return unsupported("bb.utils._context with this")
 	}

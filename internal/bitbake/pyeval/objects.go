@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -346,6 +347,9 @@ func writeSet(b *strings.Builder, v *starlark.Set, depth int) error {
 
 // parseLiteral makes the value that Python's repr wrote.
 func parseLiteral(s string) (starlark.Value, error) {
+	if n, err := strconv.Atoi(s); err == nil && strconv.Itoa(n) == s { // flags of functions and tasks
+		return number(n), nil
+	}
 	x, err := python.ParseExpr(s, python.Pos{Line: 1, Col: 1})
 	if err != nil {
 		return nil, unsupported("the value %s of a variable", clip(s))
