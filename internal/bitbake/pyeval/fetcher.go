@@ -9,7 +9,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// bbFetch is bb.fetch2.Fetch of local files: where they lie along FILESPATH, and the parameters of their URLs.
+// bbFetch is bb.fetch2.Fetch of local files, where they lie along FILESPATH, and of downloads, where they will lie in DL_DIR,
+// with the parameters of their URLs. Nothing is fetched.
 func bbFetch(r *run, a args) (starlark.Value, error) {
 	if err := a.exactly(2); err != nil {
 		return nil, unsupported("bb.fetch2.Fetch() with these arguments")
@@ -24,7 +25,7 @@ func bbFetch(r *run, a args) (starlark.Value, error) {
 	}
 	all := starlark.NewDict(len(urls))
 	for _, v := range urls {
-		one, err := r.localFile(d, v)
+		one, err := r.fetchData(d, v)
 		if err != nil {
 			return nil, err
 		}
@@ -47,14 +48,15 @@ func bbFetch(r *run, a args) (starlark.Value, error) {
 	}}, nil
 }
 
-// localFile is the fetch data of one file:// URL.
-func (r *run) localFile(d *data, v starlark.Value) (starlark.Value, error) {
+// fetchData is bb.fetch2.FetchData of one URL.
+func (r *run) fetchData(d *data, v starlark.Value) (starlark.Value, error) {
+	refused := unsupported("bb.fetch2.Fetch() of this URL")
 	s, ok := v.(starlark.String)
-	if !ok || !strings.HasPrefix(string(s), "file://") || len(urlWords(string(s))) != 1 {
-		return nil, unsupported("bb.fetch2.Fetch() of this URL")
+	if !ok || len(urlWords(string(s))) != 1 || strings.Contains(string(s), "%") {
+		return nil, refused
 	}
 	if expanded, err := d.vars.Expand(string(s)); err != nil || expanded != string(s) {
-		return nil, unsupported("bb.fetch2.Fetch() of this URL")
+		return nil, refused
 	}
 	u, err := parseURI(string(s))
 	if err != nil {
@@ -62,29 +64,71 @@ func (r *run) localFile(d *data, v starlark.Value) (starlark.Value, error) {
 	}
 	for _, item := range u.params.Items() {
 		if item[1] == starlark.None {
-			return nil, unsupported("bb.fetch2.Fetch() of this URL")
+			return nil, refused
 		}
 	}
-	if u.path == "" || strings.Contains(u.path, "*") {
-		return nil, unsupported("bb.fetch2.Fetch() of this URL")
+	if _, given, err := u.params.Get(starlark.String("localpath")); given || err != nil || u.path == "" || u.query.Len() > 0 {
+		return nil, refused
+	}
+	attrs := map[string]starlark.Value{"url": s, "type": text(u.scheme), "path": text(u.path), "parm": u.params}
+	switch u.scheme {
+	case "file":
+		err = r.localFile(d, u, attrs)
+	case "http", "https", "ftp", "ftps":
+		err = r.download(d, u, attrs)
+	default:
+		return nil, refused
+	}
+	return &namespace{kind: "FetchData", attrs: attrs}, err
+}
+
+// localFile finds a file along FILESPATH (bb/fetch2/local.py).
+func (r *run) localFile(d *data, u *uri, attrs map[string]starlark.Value) error {
+	if strings.Contains(u.path, "*") {
+		return unsupported("bb.fetch2.Fetch() of this URL")
 	}
 	found := u.path
 	if !strings.HasPrefix(found, "/") {
 		filesPath, _, err := d.vars.Var("FILESPATH", true)
 		if err != nil {
-			return nil, fromVars(err)
+			return fromVars(err)
 		}
 		last := ""
 		if found, err = r.which(filesPath, u.path, func(tried string) { last = tried }); err != nil {
-			return nil, err
+			return err
 		}
 		if found == "" {
 			found = last // where it was looked for last
 		}
 	}
-	return &namespace{kind: "FetchData", attrs: map[string]starlark.Value{
-		"url": s, "type": text("file"), "path": text(u.path), "parm": u.params, "localpath": text(found),
-	}}, nil
+	attrs["localpath"] = text(found)
+	return nil
+}
+
+// download names the file that a download becomes (bb/fetch2/wget.py).
+func (r *run) download(d *data, u *uri, attrs map[string]starlark.Value) error {
+	name := u.path[strings.LastIndexByte(u.path, '/')+1:]
+	if given, ok, err := u.params.Get(starlark.String("downloadfilename")); err != nil {
+		return err
+	} else if ok {
+		name = string(given.(starlark.String))
+	}
+	if protocol, ok, err := u.params.Get(starlark.String("protocol")); err != nil || ok && protocol == starlark.String("git") || name == "" {
+		return unsupported("bb.fetch2.Fetch() of this URL")
+	}
+	dir, ok, err := d.vars.Var("DL_DIR", true)
+	if err != nil {
+		return fromVars(err)
+	}
+	if !ok {
+		return unsupported("bb.fetch2.Fetch() without DL_DIR")
+	}
+	file := name
+	if !strings.HasPrefix(name, "/") {
+		file = strings.TrimSuffix(dir, "/") + "/" + name
+	}
+	attrs["basename"], attrs["localfile"], attrs["localpath"] = text(name), text(name), text(file)
+	return nil
 }
 
 func urlWords(s string) []string { return strings.FieldsFunc(s, isSpace) }
