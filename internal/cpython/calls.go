@@ -131,7 +131,7 @@ func (a *arguments) place() {
 var calls = map[string]func(a *arguments) (any, error){
 	"get": callGet, "set": callSet, "join": callJoin, "del": callDel, "rename": callRename, "flags": callFlags, "keys": callKeys,
 	"expand": callExpand, "copy": callCopy, "new": callNew, "history": callHistory, "filter": callFilter, "overridden": callOverridden,
-	"overrides": callOverrides, "addtask": callAddtask, "deltask": callDeltask, "inherits": callInherits, "mark": callMark, "func": callFunc, "run": callRun,
+	"overrides": callOverrides, "addtask": callAddtask, "deltask": callDeltask, "inherits": callInherits, "mark": callMark, "func": callFunc, "run": callRun, "persist": callPersist,
 }
 
 // valueOf is a value for Python: (text, whether it is a literal).

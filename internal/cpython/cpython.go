@@ -152,6 +152,8 @@ type lease struct {
 	numbers  map[pyeval.Vars]int // the reverse
 	failures []error             // errors that Python has been told of, by number
 	loop     error               // what ended the process
+
+	persisting bool // a question about bb.persist_data is being answered
 }
 
 // Eval implements [pyeval.Fallback].

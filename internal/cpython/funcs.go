@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 
 	"n3x/internal/bitbake/pyeval"
 )
@@ -127,4 +128,34 @@ func callRun(a *arguments) (any, error) {
 		return nil, nil
 	}
 	return tuple{result.Stdout, result.Stderr, result.Status}, err
+}
+
+// callPersist reads, or with a value sets, an item of a table of bb.persist_data, which the interpreter keeps.
+func callPersist(a *arguments) (any, error) {
+	domain, key := a.text(), a.text()
+	value, set := field[string](a.list, a.next)
+	in := a.site.Interp
+	if a.bad {
+		return nil, nil
+	}
+	if in == nil || a.l.persisting { // the interpreter, too, asks CPython when it cannot read the database
+		return nil, refuse("bb.persist_data cannot be used here")
+	}
+	a.l.persisting = true
+	defer func() { a.l.persisting = false }()
+	site := pyeval.Site{Vars: a.vars, Pos: a.site.Pos}
+	table := "bb.persist_data.persist(" + quoted(domain) + ", d)"
+	if set {
+		return nil, in.Exec(a.ctx, "    t = "+table+"\n    t["+quoted(key)+"] = "+quoted(value)+"\n", site)
+	}
+	out, err := in.Eval(a.ctx, "(lambda v: '' if v is None else '=' + v)("+table+".get("+quoted(key)+"))", site)
+	if found, ok := strings.CutPrefix(out, "="); ok {
+		return found, err
+	}
+	return nil, err
+}
+
+// quoted is a Python literal.
+func quoted(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`, "\r", `\r`, "\x00", `\x00`).Replace(s) + "'"
 }

@@ -188,13 +188,18 @@ func TestSharedWorld(t *testing.T) {
 			return pyeval.Result{}, fs.ErrNotExist
 		},
 	})
-	d := newStore(t, pyFallback{in}, nil, "A", "a", "BBPATH", dir)
+	d := newStore(t, pyFallback{in}, nil, "A", "a", "BBPATH", dir, "CACHE", dir+"/cache")
 	site := pyeval.Site{Vars: d, Pos: diag.Pos{File: "a.bb", Line: 1}}
 	const cpython = "(lambda: __import__('codecs').encode('', 'rot13'))() + " // what Starlark refuses
 	for _, c := range []struct{ expr, want string }{
 		{cpython + "str(bb.fetch2.get_srcrev(d, x=[1, 'b', None, {'k': True}]))", "['a', [1, 'b', None, {'k': True}]]"},
 		{cpython + "str(bb.fetch.get_srcrev(d, x=2**40))", "['a', 1099511627776]"},
 		{cpython + "str(__import__('subprocess').run(['no-such-program', 'x'], capture_output=True, text=True).stdout)", "x out\n"},
+		{cpython + "bb.persist_data.persist('T', d).get('k', 'none')", "none"},
+		{cpython + "str(bb.persist_data.persist('T', d).__setitem__('k', \"it's\\n=\"))", "None"},
+		{cpython + "bb.persist_data.persist('T', d)['k']", "it's\n="},
+		{"bb.persist_data.persist('T', d)['k']", "it's\n="},
+		{cpython + "type('F', (bb.fetch2.FetchMethod,), {})().__class__.__name__", "F"},
 		{cpython + "str(bb.warn('w', '1'))", "None"},
 		{cpython + "str(bb.utils._context.update(shared=__import__('shared')))", "None"},
 		{cpython + "str(hash('a') == hash('a') and list({'x', 'y', 'z', 'a'}))", "['y', 'a', 'x', 'z']"},
@@ -211,7 +216,8 @@ func TestSharedWorld(t *testing.T) {
 	}
 	for expr, want := range map[string]string{
 		cpython + "plain()": "broken", cpython + "str(bb.fetch2.Fetch([], d))": "bb.fetch2.Fetch is not available",
-		cpython + "bb.siggen.nope": "n3x has no bb.siggen.nope, and there is no BitBake library on disk", cpython + "bb.parse.siggen.dump()": "n3x computes signatures itself",
+		cpython + "str(__import__('bs4').BeautifulSoup('x'))": "bs4.BeautifulSoup comes with BitBake",
+		cpython + "bb.siggen.nope":                            "n3x has no bb.siggen.nope, and there is no BitBake library on disk", cpython + "bb.parse.siggen.dump()": "n3x computes signatures itself",
 		cpython + "str(__import__('subprocess').run(['other-missing']))": "FileNotFoundError",
 	} {
 		if _, err := in.Eval(t.Context(), expr, site); err == nil || !strings.Contains(err.Error(), want) {

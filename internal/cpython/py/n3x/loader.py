@@ -23,8 +23,8 @@ class Finder:
         for candidate, package in ((file + "/__init__.py", True), (file + ".py", False)):
             if candidate in self.sources:
                 spec = importlib.machinery.ModuleSpec(name, self, origin=OURS + candidate, is_package=package)
-                if name == "bb":
-                    spec.submodule_search_locations = [os.path.join(lib, "bb") for lib in self.libraries]
+                if package:
+                    spec.submodule_search_locations = [os.path.join(lib, file) for lib in self.libraries]
                 return spec
         return None
 
@@ -58,13 +58,13 @@ class Finder:
             for candidate in (file + "/__init__.py", file + ".py"):
                 path = os.path.join(library, candidate)
                 if os.path.exists(path):
-                    self.real[name] = self.load(name, path)
-                    return self.real[name]
+                    return self.load(name, path)
         return None
 
     def load(self, name, path):
         """Run the module's file without giving it the name's place in sys.modules."""
         module = types.ModuleType(name)
+        self.real[name] = module  # before it runs, since its submodules may ask for parts of it
         module.__file__ = path
         module.__package__ = name if path.endswith("/__init__.py") else name.rpartition(".")[0]
         if path.endswith("/__init__.py"):
@@ -72,6 +72,21 @@ class Finder:
         with open(path, "rb") as f:
             exec(compile(f.read(), path, "exec"), module.__dict__)
         return module
+
+
+BUNDLED = ("bs4", "codegen", "hashserv", "layerindexlib", "ply", "progressbar", "prserv", "simplediff", "toaster")
+
+
+class Refused:
+    """Something of a module that comes with BitBake: it can be imported and named, but not used."""
+
+    def __init__(self, name):
+        self.__dict__["n3x_name"] = name
+
+    def _refuse(self, *args, **kwargs):
+        raise NotImplementedError("%s comes with BitBake, and there is no BitBake library on disk" % self.n3x_name)
+
+    __call__ = __getattr__ = __setattr__ = __iter__ = __getitem__ = _refuse
 
 
 class Missing:
@@ -84,13 +99,26 @@ class Missing:
         if name.startswith("bb."):
             where = "nor has the BitBake library in " + ", ".join(self.libraries) if self.libraries else "and there is no BitBake library on disk"
             raise ModuleNotFoundError("n3x has no module %s, %s" % (name, where), name=name)
+        if name.split(".")[0] in BUNDLED:
+            return importlib.machinery.ModuleSpec(name, self, origin=OURS + name, is_package=True)
         return None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        def refused(attr):
+            if attr.startswith("__"):
+                raise AttributeError(attr)
+            return Refused(module.__name__ + "." + attr)
+        module.__getattr__ = refused
 
 
 def start(world, stream):
     for fd in (3, 4):
         os.set_inheritable(fd, False)
     finder = Finder(world["sources"], world["libraries"])
+    sys.path.extend(world["libraries"])
     sys.meta_path.insert(0, finder)
     sys.meta_path.append(Missing(world["libraries"]))
     from n3x import host

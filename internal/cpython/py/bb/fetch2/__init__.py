@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The fetcher's URLs. Nothing is fetched from here: n3x does that itself."""
 
+import logging
 import re
 import sys
 import urllib.parse
@@ -8,6 +9,7 @@ from collections import OrderedDict
 
 import bb
 
+logger = logging.getLogger("BitBake.Fetcher")
 sys.modules["bb.fetch"] = sys.modules["bb.fetch2"]
 CHECKSUM_LIST = ["md5", "sha256", "sha1", "sha384", "sha512"] if bb.__version__ < "2.9" and len(bb.__version__.split(".")[1]) == 1 else [
     "goh1", "md5", "sha256", "sha1", "sha384", "sha512"]
@@ -263,6 +265,35 @@ def get_autorev(d):
 def mark_recipe_nocache(d):
     if d.getVar("BB_SRCREV_POLICY") != "cache":
         d.setVar("BB_DONT_CACHE", "1")
+
+
+class FetchMethod:
+    """What fetchers of layers derive from. n3x never calls one: it has fetchers of its own."""
+
+    def __init__(self, urls=None):
+        self.urls = []
+
+    def supports(self, urldata, d):
+        return False
+
+    def recommends_checksum(self, urldata):
+        return False
+
+    def need_update(self, ud, d):
+        return True
+
+    def supports_srcrev(self):
+        return False
+
+    def urldata_init(self, ud, d):
+        pass
+
+
+methods = []  # layers add theirs; kept so that adding works
+
+
+def runfetchcmd(cmd, d, quiet=False, cleanup=None, log=None, workdir=None, extraenv=None):
+    raise NotImplementedError("bb.fetch2.runfetchcmd is not available: n3x fetches sources itself")
 
 
 class Fetch:
