@@ -189,9 +189,7 @@ func (l *lease) inject(m []any, s pyeval.Site) {
 func (l *lease) log(m []any) {
 	level, _ := field[string](m, 1)
 	text, _ := field[string](m, 2)
-	if l.b.world.Log != nil {
-		l.b.world.Log(level, text)
-	}
+	l.outer.Say(l.b.world.Log, level, text)
 }
 
 // finish passes on what the outermost evaluation has looked at; items i and i+1 of the message say what.

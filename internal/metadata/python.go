@@ -54,6 +54,9 @@ func checksumFiles(_ context.Context, s pyeval.Site, _ []any, _ map[string]any) 
 		if src.Scheme != "file" {
 			continue
 		}
+		for dir := range strings.SplitSeq(path, ":") {
+			s.Observe(pyeval.LookedAtType, filepath.Join(dir, src.Path))
+		}
 		found, err := f.Local(src)
 		if err != nil {
 			out = append(out, src.Path+":False") // do_fetch says what is missing, and where it was looked for

@@ -11,6 +11,7 @@ import (
 // File evaluates one file by itself: no layers, no bitbake.conf, no environment. BBPATH is the build directory of opts. A .bb
 // file is finalised and gives a recipe and its variants; of any other file's recipe only Data is filled in.
 func File(ctx context.Context, opts Options, path string) ([]*Recipe, error) {
+	opts.Cache = ""
 	l, err := newLoader(opts)
 	if err != nil {
 		return nil, err
