@@ -215,7 +215,7 @@ func TestSharedWorld(t *testing.T) {
 		t.Error(diff)
 	}
 	for expr, want := range map[string]string{
-		cpython + "plain()": "broken", cpython + "str(bb.fetch2.Fetch([], d))": "bb.fetch2.Fetch is not available",
+		cpython + "plain()": "broken", cpython + "str(bb.fetch2.Fetch(['git://h/p'], d))": "n3x has no bb.fetch2.Fetch for this",
 		cpython + "str(__import__('bs4').BeautifulSoup('x'))": "bs4.BeautifulSoup comes with BitBake",
 		cpython + "bb.siggen.nope":                            "n3x has no bb.siggen.nope, and there is no BitBake library on disk", cpython + "bb.parse.siggen.dump()": "n3x computes signatures itself",
 		cpython + "str(__import__('subprocess').run(['other-missing']))": "FileNotFoundError",

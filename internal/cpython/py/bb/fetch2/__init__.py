@@ -256,12 +256,6 @@ def get_fetcher_environment(d):
     return found
 
 
-def get_autorev(d):
-    if d.getVar("BB_SRCREV_POLICY") != "cache":
-        d.setVar("BB_DONT_CACHE", "1")
-    return "AUTOINC"
-
-
 def mark_recipe_nocache(d):
     if d.getVar("BB_SRCREV_POLICY") != "cache":
         d.setVar("BB_DONT_CACHE", "1")
@@ -296,8 +290,4 @@ def runfetchcmd(cmd, d, quiet=False, cleanup=None, log=None, workdir=None, extra
     raise NotImplementedError("bb.fetch2.runfetchcmd is not available: n3x fetches sources itself")
 
 
-class Fetch:
-    """Refused: metadata must not fetch while it is parsed, and n3x's own fetcher runs the tasks."""
-
-    def __init__(self, *args, **kwargs):
-        raise NotImplementedError("bb.fetch2.Fetch is not available: n3x fetches sources itself")
+from bb.fetch2.local import Fetch, FetchData, get_autorev, get_srcrev  # noqa: E402,F401
