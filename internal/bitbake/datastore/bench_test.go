@@ -77,7 +77,7 @@ func BenchmarkAssign(b *testing.B) {
 	base, f := benchData(b)
 	for name, fresh := range map[string]func() *Data{"first": New, "again": func() *Data {
 		d := New()
-		d.ready = base.ready
+		d.ready, d.events = base.ready, base.events
 		return d
 	}} {
 		b.Run(name, func(b *testing.B) {

@@ -43,6 +43,7 @@ type Data struct {
 	old     bool              // see SetOld
 	renamed map[string]string // renamed or dropped variables: new name, or a sentence
 
+	events    *events            // those of statements; shared by all copies
 	ready     *sync.Map          // statement -> *variable it makes when there is none of that name; shared by all copies
 	cache     map[string]content // expanded values; emptied by every write
 	expanding []string           // variables being expanded, outermost first
@@ -114,9 +115,9 @@ type variable struct {
 	prepends   []operation
 	removes    []operation
 	overridden []override // NAME:override entries that may replace the value
-	history    []Event
-	live       *Live // where the value comes from, when not from the metadata
-	shared     bool  // in several stores at once: must be replaced, not written to
+	history    []*Event   // events are shared: to be replaced, not written to
+	live       *Live      // where the value comes from, when not from the metadata
+	shared     bool       // in several stores at once: must be replaced, not written to
 }
 
 // flagEntry is a flag, or, when weak, its default by ??=.
@@ -143,7 +144,7 @@ func (v *variable) defined() bool {
 
 // New is an empty store.
 func New() *Data {
-	return &Data{top: &layer{vars: map[string]*variable{}}, renamed: renamedVariables(), ready: &sync.Map{}}
+	return &Data{top: &layer{vars: map[string]*variable{}}, renamed: renamedVariables(), ready: &sync.Map{}, events: &events{}}
 }
 
 // SetEvaluator sets what runs inline Python, for d and for copies made from now on.
@@ -333,24 +334,37 @@ func (d *Data) forget() {
 }
 
 // Keys are the names of all variables that have a value or a flag, or whose value an active override supplies, sorted.
-func (d *Data) Keys() []string {
+func (d *Data) Keys() []string { return d.keysWith("") }
+
+// keysWith are the keys that hold a text.
+func (d *Data) keysWith(part string) []string {
 	if err := d.needOverrides(); err != nil {
 		d.overrideSet = nil // whoever reads a value is told
 	}
-	names := map[string]bool{}
-	seen := map[string]bool{}
+	size := 0
+	if part == "" {
+		for l := d.top; l != nil; l = l.parent {
+			size = max(size, len(l.all()))
+		}
+	}
+	names := make([]string, 0, size)
+	seen := make(map[string]struct{}, size)
 	for l := d.top; l != nil; l = l.parent {
 		for name, v := range l.all() {
-			if seen[name] {
+			if !strings.Contains(name, part) {
 				continue
 			}
-			seen[name] = true
+			if _, ok := seen[name]; ok {
+				continue
+			}
+			seen[name] = struct{}{}
 			if v.defined() || slices.ContainsFunc(v.overridden, func(o override) bool { return d.active(o.override) }) {
-				names[name] = true
+				names = append(names, name)
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	slices.Sort(names)
+	return names
 }
 
 // CreateCopy is [Data.Copy] for Python code.

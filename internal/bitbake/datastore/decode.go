@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"n3x/internal/diag"
@@ -160,7 +159,7 @@ func (x *Decoder) Store(data []byte, how Restore) (*Data, error) {
 	var bottom *layer
 	depth := 0
 	if base := how.Base; base != nil {
-		bottom, d.ready, d.Environment, d.filters, d.renamed = base.top.parent, base.ready, base.Environment, base.filters, base.renamed
+		bottom, d.ready, d.events, d.Environment, d.filters, d.renamed = base.top.parent, base.ready, base.events, base.Environment, base.filters, base.renamed
 		depth = bottom.depth + 1
 	} else {
 		d.renamed = nil
@@ -213,8 +212,8 @@ func (v *variable) revive(value string) *variable {
 	if v.current() {
 		c.value.s = value
 	}
-	if c.history = slices.Clone(c.history); c.live.event >= 0 && c.live.event < len(c.history) {
-		c.history[c.live.event].Detail = value
+	if c.live.event >= 0 && c.live.event < len(c.history) {
+		c.history = withDetail(c.history, c.live.event, value)
 	}
 	return &c
 }
@@ -260,9 +259,11 @@ func (r *Reader) decode() *variable {
 		}
 	}
 	if n := r.Count(8); n > 0 {
-		v.history = make([]Event, n)
-		for i := range v.history {
-			v.history[i] = Event{Op: r.Text(), Flag: r.Text(), Detail: r.Text(), Function: r.Text(), Pos: r.Pos(), Site: Site(r.Int())}
+		v.history = make([]*Event, n)
+		events := make([]Event, n)
+		for i := range events {
+			v.history[i] = &events[i]
+			events[i] = Event{Op: r.Text(), Flag: r.Text(), Detail: r.Text(), Function: r.Text(), Pos: r.Pos(), Site: Site(r.Int())}
 		}
 	}
 	if r.Bool() {

@@ -207,7 +207,7 @@ func (w *Writer) variable(v *variable) {
 		w.Text(o.override)
 	}
 	w.Number(uint64(len(v.history)))
-	for i, ev := range v.history {
+	for i, ev := range listed(v.history) {
 		if v.live != nil && v.live.event == i {
 			ev.Detail = ""
 		}

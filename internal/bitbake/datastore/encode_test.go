@@ -75,7 +75,7 @@ func TestEveryFieldOfStores(t *testing.T) {
 	t.Parallel()
 	handled := map[string]string{
 		"top": "encoded", "origin": "encoded", "old": "encoded", "filters": "encoded", "renamed": "encoded",
-		"local": "of use only while layer.conf files are read", "eval": "given anew", "Environment": "given anew", "ready": "of the base",
+		"local": "of use only while layer.conf files are read", "eval": "given anew", "Environment": "given anew", "ready": "of the base", "events": "of the base",
 		"cache": "computed", "evaluating": "none between evaluations", "expanding": "none between evaluations", "depth": "none between evaluations",
 		"kept": "none between evaluations", "overrides": "computed", "overrideSet": "computed", "overrideDeps": "computed", "reads": "none between evaluations",
 	}
@@ -170,7 +170,7 @@ func tidy(v variable) variable {
 	v.shared = false
 	v.flags = append([]flagEntry{}, v.flags...)
 	v.appends, v.prepends, v.removes = append([]operation{}, v.appends...), append([]operation{}, v.prepends...), append([]operation{}, v.removes...)
-	v.overridden, v.history = append([]override{}, v.overridden...), append([]Event{}, v.history...)
+	v.overridden, v.history = append([]override{}, v.overridden...), append([]*Event{}, v.history...)
 	return v
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"n3x/internal/diag"
 )
@@ -39,13 +40,61 @@ func (d *Data) record(v *variable, e Event) {
 	if e.Pos = d.origin.pos; e.Site == 0 {
 		e.Function, e.Site = d.origin.function, d.origin.site
 	}
-	v.history = append(v.history, e)
+	v.history = append(v.history, d.events.share(e))
+}
+
+// events keeps one copy of each event of a statement, since thousands of recipes carry out the same statements. Events whose
+// detail is computed differ anyway and are not kept.
+type events struct {
+	shards [16]struct {
+		mu    sync.Mutex
+		known map[Event]*Event
+	}
+}
+
+func (s *events) share(e Event) *Event {
+	if e.Function != "" || e.Pos.File == "" || e.Op == "immediate" {
+		return &e
+	}
+	shard := &s.shards[e.Pos.Line%len(s.shards)]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if one := shard.known[e]; one != nil {
+		return one
+	}
+	if shard.known == nil {
+		shard.known = map[Event]*Event{}
+	}
+	one := &Event{e.Op, e.Flag, e.Detail, e.Pos, e.Function, e.Site}
+	shard.known[e] = one
+	return one
+}
+
+// listed are the events themselves.
+func listed(history []*Event) []Event {
+	if len(history) == 0 {
+		return nil
+	}
+	out := make([]Event, len(history))
+	for i, e := range history {
+		out[i] = *e
+	}
+	return out
+}
+
+// withDetail is a history in which one event has another detail.
+func withDetail(history []*Event, i int, detail string) []*Event {
+	history = slices.Clone(history)
+	e := *history[i]
+	e.Detail = detail
+	history[i] = &e
+	return history
 }
 
 // History are the operations on a variable, oldest first.
 func (d *Data) History(name string) []Event {
 	if v := d.find(name); v != nil {
-		return slices.Clone(v.history)
+		return listed(v.history)
 	}
 	return nil
 }
@@ -57,7 +106,7 @@ func (d *Data) FullHistory(name string) []Event {
 	if v == nil {
 		return nil
 	}
-	events := slices.Clone(v.history)
+	events := listed(v.history)
 	for _, o := range v.overridden {
 		for _, e := range d.History(o.name) {
 			if e.Flag != "" && !internalFlag(e.Flag) {

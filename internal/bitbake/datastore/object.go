@@ -2,7 +2,6 @@ package datastore
 
 import (
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -95,8 +94,7 @@ func (d *Data) RefreshObject(name, flag, was, now string) error {
 	if !d.old {
 		for i := len(v.history) - 1; i >= 0; i-- {
 			if h := v.history[i]; h.Flag == flag && h.Detail == was {
-				v.history = slices.Clone(v.history)
-				v.history[i].Detail = now
+				v.history = withDetail(v.history, i, now)
 				break
 			}
 		}

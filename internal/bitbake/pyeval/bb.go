@@ -10,7 +10,10 @@ import (
 )
 
 // makeBB makes the module bb as far as metadata uses it while it is parsed.
-func makeBB() *module {
+func makeBB(version string) *module {
+	if version == "" {
+		version = "2.19.0"
+	}
 	values := func(m ...*module) map[string]starlark.Value {
 		out := map[string]starlark.Value{}
 		for _, one := range m {
@@ -41,6 +44,7 @@ func makeBB() *module {
 		event.attrs[name] = &eventClass{name: name}
 	}
 	sub := values(parse, filter, data, build, smart, fetch, oldFetch, event, makeBBUtils(), makeBBProcess(), ns("bb.persist_data", map[string]impl{"persist": bbPersist}, nil))
+	sub["__version__"] = text(version)
 	sub["BBHandledException"] = bbHandledException
 	return ns("bb", map[string]impl{
 		"note": bbLog("note"), "plain": bbLog("plain"), "warn": bbLog("warn"), "warnonce": bbLog("warn"), "error": bbLog("error"),

@@ -14,7 +14,7 @@ func makeBBUtils() *module {
 		"contains": bbContains(false), "contains_any": bbContains(true), "filter": bbFilter, "filter_string": bbFilterString, "to_boolean": bbToBoolean,
 		"cpu_count": osCPUCount, "vercmp_string": bbVercmpString, "vercmp_string_op": bbVercmpStringOp, "vercmp": bbVercmp,
 		"split_version": bbSplitVersion, "explode_deps": bbExplodeDeps, "explode_dep_versions2": bbExplodeDepVersions2,
-		"join_deps": bbJoinDeps, "which": bbWhich, "export_proxies": onData(1, func(*run, *data, args) (starlark.Value, error) { return none() }),
+		"join_deps": bbJoinDeps, "which": bbWhich, "mkdirhier": bbMkdirhier, "export_proxies": onData(1, func(*run, *data, args) (starlark.Value, error) { return none() }),
 	}, map[string]starlark.Value{"VersionStringException": versionException, "_context": &contextTable{}})
 }
 
@@ -151,8 +151,8 @@ func bbWhich(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if truthy(v[2], false) || truthy(v[3], false) || truthy(v[4], false) {
-		return nil, unsupported("bb.utils.which() with direction, history or executable")
+	if truthy(v[3], false) {
+		return nil, unsupported("bb.utils.which() with history")
 	}
 	search := ""
 	if v[0].Truth() {
@@ -164,6 +164,55 @@ func bbWhich(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if truthy(v[2], false) {
+		dirs := strings.Split(search, ":")
+		slices.Reverse(dirs)
+		search = strings.Join(dirs, ":")
+	}
+	if truthy(v[4], false) {
+		found, err := r.whichProgram(search, item)
+		return text(found), err
+	}
 	found, err := r.which(search, item, func(string) {})
 	return text(found), err
+}
+
+// whichProgram is which for programs: files that may be executed.
+func (r *run) whichProgram(search, item string) (string, error) {
+	for _, dir := range strings.Split(search, ":") {
+		found, err := r.which(dir, item, func(string) {})
+		if err != nil || found == "" {
+			if err != nil {
+				return "", err
+			}
+			continue
+		}
+		info, err := r.types().Stat(found)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		switch info.Mode().Perm() & 0o111 {
+		case 0o111:
+			return found, nil
+		case 0:
+		default:
+			return "", unsupported("the program %s, which not everybody may execute", found)
+		}
+	}
+	return "", nil
+}
+
+// bbMkdirhier is bb.utils.mkdirhier of a folder that is there already.
+func bbMkdirhier(r *run, a args) (starlark.Value, error) {
+	if err := a.exactly(1); err != nil {
+		return nil, err
+	}
+	name, full, err := r.pathArg(a, a.pos[0])
+	if err != nil {
+		return nil, err
+	}
+	if info, err := r.types().Stat(full); err != nil || !info.IsDir() || strings.Contains(name, "${") {
+		return nil, unsupported("making the folder %s", name)
+	}
+	return none()
 }

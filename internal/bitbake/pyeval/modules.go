@@ -22,7 +22,7 @@ import (
 func makeModules(opts Options) map[string]starlark.Value {
 	out := map[string]starlark.Value{}
 	for _, m := range []*module{
-		makeOS(), makeBB(), makeOE(), makeRe(), makeJSON(), makeHashlib(), makeTime(), makeGlob(),
+		makeOS(), makeBB(opts.BitBake), makeOE(), makeRe(), makeJSON(), makeHashlib(), makeTime(), makeGlob(),
 		makeItertools(), makeCollections(), makePwd(), makeUUID(), makeSubprocess(),
 		ns("sys", nil, map[string]starlark.Value{"platform": text("linux"), "byteorder": text("little"), "maxsize": starlark.MakeInt64(1<<63 - 1)}),
 		ns("errno", nil, map[string]starlark.Value{"ENOENT": number(2), "EACCES": number(13), "EEXIST": number(17), "ENOTDIR": number(20), "EISDIR": number(21), "EINVAL": number(22), "EPERM": number(1)}),

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+	"golang.org/x/sys/unix"
 )
 
 // environ is os.environ: what BitBake's filter of the environment lets through.
@@ -202,21 +203,16 @@ func (t *record) attr(name string) (starlark.Value, error) {
 	return nil, unsupported("the attribute %s of a %s", name, t.kind)
 }
 
-// osUname gives what the kernel calls itself. The machine is this program's.
-func osUname(r *run, a args) (starlark.Value, error) {
-	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64", "arm": "armv7l"}[runtime.GOARCH]
-	if machine == "" {
-		return nil, unsupported("os.uname() on this host")
+// osUname gives what the kernel calls itself.
+func osUname(_ *run, a args) (starlark.Value, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return nil, osException(err, "")
 	}
 	t := &record{kind: "posix.uname_result", names: []string{"sysname", "nodename", "release", "version", "machine"}}
-	for _, name := range []string{"ostype", "hostname", "osrelease", "version"} {
-		content, err := r.files().ReadFile("/proc/sys/kernel/" + name)
-		if err != nil {
-			return nil, unsupported("os.uname() without /proc")
-		}
-		t.values = append(t.values, text(strings.TrimSuffix(string(content), "\n")))
+	for _, field := range [][]byte{u.Sysname[:], u.Nodename[:], u.Release[:], u.Version[:], u.Machine[:]} {
+		t.values = append(t.values, text(unix.ByteSliceToString(field)))
 	}
-	t.values = append(t.values, text(machine))
 	return t, a.exactly(0)
 }
 

@@ -50,6 +50,7 @@ type shared struct {
 	inherited []string                                                     // variables of the environment that metadata may see, sorted
 	// libraries are the functions of files: defs -> *library
 	libraries sync.Map
+	flagSlips sync.Map // a task's flag -> the known flag that it is a slip of, or ""
 }
 
 // state is what a store's files have declared beside variables. Copies share slices, so these are only ever appended to

@@ -35,6 +35,7 @@ func newLoader(opts Options) (*loader, error) {
 	s.tree.dialect = s.before.dialect()
 	py := opts.Python
 	py.Files, py.Cwd, py.Environ = pythonFiles{s.tree}, top, cleanEnvironment(opts.Environ)
+	py.BitBake = opts.BitBake
 	log := py.Log
 	py.Log = func(level, text string) {
 		if level == "warn" || level == "error" {

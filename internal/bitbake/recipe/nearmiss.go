@@ -52,7 +52,13 @@ func (w *World) mention(list []mention) {
 
 // slip is the one of names that name is a slip of: at most two characters differ, and not digits only.
 func slip(name string, names []string) string {
-	near := diag.Nearest(name, names)
+	var likely []string // to measure all distances takes long
+	for _, n := range names {
+		if d := len(n) - len(name); -2 <= d && d <= 2 {
+			likely = append(likely, n)
+		}
+	}
+	near := diag.Nearest(name, likely)
 	plain := func(s string) string {
 		return strings.Map(func(r rune) rune {
 			if '0' <= r && r <= '9' {
@@ -139,7 +145,11 @@ func (e *evaluator) remarkFlag(pos diag.Pos, a *syntax.Assignment) {
 	if !strings.HasPrefix(a.Name, "do_") || slices.Contains(taskFlags, a.Flag) {
 		return
 	}
-	if near := slip(a.Flag, taskFlags); near != "" {
+	found, ok := e.flagSlips.Load(a.Flag)
+	if !ok {
+		found, _ = e.flagSlips.LoadOrStore(a.Flag, slip(a.Flag, taskFlags))
+	}
+	if near := found.(string); near != "" {
 		e.warn(pos, a.Name+"["+a.Flag+"] means nothing to BitBake; did you mean "+a.Name+"["+near+"]?")
 	}
 }
