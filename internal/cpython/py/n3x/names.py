@@ -151,8 +151,19 @@ def reset_path():
         sys.path[:] = wanted
 
 
+loaded = (None, ())  # what layer_modules found: (number of modules and of paths, files)
+
+
 def layer_modules():
     """The files of the layers' modules that are loaded."""
+    global loaded
+    state = len(sys.modules), current_paths
+    if loaded[0] != state:
+        loaded = state, find_layer_modules()
+    return loaded[1]
+
+
+def find_layer_modules():
     mine = tuple(p.rstrip("/") + "/" for p in paths[current_paths][0])
     if not mine:
         return ()
