@@ -188,23 +188,28 @@ func (x *Decoder) Store(data []byte, how Restore) (*Data, error) {
 }
 
 func (r *Reader) variables(live map[string]string) (map[string]*variable, error) {
-	n := r.Count(2)
-	vars := make(map[string]*variable, n)
-	id := uint64(0)
-	for range n {
-		id += r.Number()
-		name := r.string(id)
-		v := r.variable(r.Number())
-		if r.err != nil {
-			return nil, r.err
+	vars := map[string]*variable{}
+	for shard := range uint64(poolShards) {
+		part := r.x.Reader([]byte(r.Text()))
+		at := uint64(0)
+		for len(part.rest) > 0 && r.err == nil {
+			at += part.Number()
+			name := part.string(at*poolShards + shard)
+			v := part.variable(part.Number())
+			if r.err = errors.Join(r.err, part.err); r.err != nil {
+				break
+			}
+			if v.live != nil {
+				v = v.revive(live[name])
+			}
+			vars[name] = v
 		}
-		if v.live != nil {
-			v = v.revive(live[name])
-		}
-		vars[name] = v
 	}
 	return vars, r.err
 }
+
+// Packed is a reader of what [Writer.Packed] wrote.
+func (r *Reader) Packed() *Reader { return r.x.Reader([]byte(r.Text())) }
 
 // revive is a live variable with today's value.
 func (v *variable) revive(value string) *variable {

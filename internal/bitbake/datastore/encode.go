@@ -106,21 +106,37 @@ func (e *Encoder) Store(d, base *Data) []byte {
 		bottom, filters, renamed = base.top.parent, base.filters, base.renamed
 	}
 	vars := d.above(bottom)
-	list := make([]coded, 0, len(vars))
+	var parts [poolShards][]coded
 	for name, v := range vars {
-		list = append(list, e.variable(name, v))
+		c := e.variable(name, v)
+		parts[c.name%poolShards] = append(parts[c.name%poolShards], c)
 	}
-	slices.SortFunc(list, func(a, b coded) int { return cmp.Compare(a.name, b.name) })
-	w := &Writer{Encoder: e, Out: make([]byte, 0, 5*len(list)+16)}
+	w := &Writer{Encoder: e, Out: make([]byte, 0, 4*poolShards)}
 	w.settings(d, filters, renamed)
-	w.Number(uint64(len(list)))
-	last := uint64(0)
-	for _, c := range list {
-		w.Number(c.name - last)
-		w.Number(c.variable)
-		last = c.name
+	for _, part := range parts {
+		w.part(part)
 	}
 	return w.Out
+}
+
+// part writes some of a store's variables. They go into the pool as one: many stores are the same but for a few of their parts.
+func (w *Writer) part(list []coded) {
+	slices.SortFunc(list, func(a, b coded) int { return cmp.Compare(a.name, b.name) })
+	part := Writer{Out: make([]byte, 0, 6*len(list))}
+	last := uint64(0)
+	for _, c := range list {
+		part.Number(c.name/poolShards - last)
+		part.Number(c.variable)
+		last = c.name / poolShards
+	}
+	w.Text(string(part.Out))
+}
+
+// Packed writes what fill writes, into the pool as one: the same again takes no space.
+func (w *Writer) Packed(fill func(*Writer)) {
+	part := Writer{Encoder: w.Encoder}
+	fill(&part)
+	w.Text(string(part.Out))
 }
 
 // Digest is the same for stores that [Encoder.Store] writes alike, in any process.

@@ -246,7 +246,7 @@ func (c *cache) recipes(w *World, conf *config, mc string, entry *storedRecipe) 
 	}
 	messages := r.messages()
 	w.mention(r.mentions())
-	out := make([]*Recipe, r.Count(20))
+	out := make([]*Recipe, r.Count(10))
 	for i := range out {
 		one := r.recipe()
 		s := r.functions()

@@ -157,19 +157,40 @@ func (w writer) recipe(r *Recipe) {
 	for _, s := range []string{r.Variant, r.PN, r.PE, r.PV, r.PR, r.Skip} {
 		w.Text(s)
 	}
-	for _, l := range [][]string{r.Inherits, r.Files, r.Provides, r.RProvides, r.Depends, r.Packages, r.PackagesDynamic} {
-		w.list(l)
+	for _, l := range [][]string{r.Inherits, r.Files} {
+		w.packed(func(w writer) { w.list(l) })
 	}
-	w.lists(r.RDepends)
-	w.lists(r.RRecommends)
+	w.packed(func(w writer) {
+		for _, l := range [][]string{r.Provides, r.RProvides, r.Depends, r.Packages, r.PackagesDynamic} {
+			w.list(l)
+		}
+		w.lists(r.RDepends)
+		w.lists(r.RRecommends)
+	})
 	w.Int(r.DefaultPreference)
 	w.Bool(r.ExcludeFromWorld)
 	w.Number(uint64(len(r.Tasks)))
 	for _, t := range r.Tasks {
-		w.Text(t.Name)
-		w.list(t.After)
-		w.Bool(t.Flags != nil)
-		w.Map(t.Flags)
+		w.packed(func(w writer) {
+			w.Text(t.Name)
+			w.list(t.After)
+			w.Bool(t.Flags != nil)
+			w.Map(t.Flags)
+		})
+	}
+}
+
+// packed writes what is the same for many recipes.
+func (w writer) packed(fill func(writer)) {
+	w.Packed(func(part *datastore.Writer) { fill(writer{part, w.libs}) })
+}
+
+// packed reads what [writer.packed] wrote.
+func (r reader) packed(read func(reader)) {
+	part := reader{r.Packed(), r.s}
+	read(part)
+	if part.Err() != nil {
+		r.Fail("a part of a recipe")
 	}
 }
 
@@ -279,21 +300,29 @@ func (r reader) recipe() *Recipe {
 	for _, s := range []*string{&out.Variant, &out.PN, &out.PE, &out.PV, &out.PR, &out.Skip} {
 		*s = r.Text()
 	}
-	for _, l := range []*[]string{&out.Inherits, &out.Files, &out.Provides, &out.RProvides, &out.Depends, &out.Packages, &out.PackagesDynamic} {
-		*l = r.list()
+	for _, l := range []*[]string{&out.Inherits, &out.Files} {
+		r.packed(func(r reader) { *l = r.list() })
 	}
-	out.RDepends, out.RRecommends = r.lists(), r.lists()
+	r.packed(func(r reader) {
+		for _, l := range []*[]string{&out.Provides, &out.RProvides, &out.Depends, &out.Packages, &out.PackagesDynamic} {
+			*l = r.list()
+		}
+		out.RDepends, out.RRecommends = r.lists(), r.lists()
+	})
 	out.DefaultPreference, out.ExcludeFromWorld = r.Int(), r.Bool()
-	n := r.Count(5)
+	n := r.Count(1)
 	if n > 0 {
 		out.Tasks = make([]*Task, n)
 	}
 	for i := range out.Tasks {
-		t := &Task{Name: r.Text(), After: r.list()}
-		set := r.Bool()
-		if t.Flags = r.Map(); t.Flags == nil && set {
-			t.Flags = map[string]string{}
-		}
+		t := &Task{}
+		r.packed(func(r reader) {
+			t.Name, t.After = r.Text(), r.list()
+			set := r.Bool()
+			if t.Flags = r.Map(); t.Flags == nil && set {
+				t.Flags = map[string]string{}
+			}
+		})
 		out.Tasks[i] = t
 	}
 	return out

@@ -351,6 +351,9 @@ func (w *World) evaluate(ctx context.Context, j *job) ([]*Recipe, *record, error
 			w.mention(unknown)
 			v.rec.mention(unknown)
 		}
+		if no, err := v.d.Value("BB_DONT_CACHE"); no != "" || err != nil {
+			v.rec.saw(inNothing, "")
+		}
 		v.finish()
 		v.state.known, v.state.mentions = nil, nil
 		r.MC, r.File, r.Variant, r.Layer, r.Priority, r.Appends, r.Skip = j.mc, j.file, v.name, name, priority, j.appends, v.skip
