@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"n3x/internal/build"
 	"n3x/internal/diag"
@@ -54,11 +55,20 @@ func (a *app) answer(ctx context.Context, opened *metadata.Opened, o build.Optio
 
 // metadataOptions are those of questions about a build folder.
 func (a *app) metadataOptions(o build.Options) metadata.Options {
+	a.spendMemory()
 	return metadata.Options{TopDir: o.TopDir, Env: o.Env, Python: launcher{a}, Log: func(level, text string) {
 		if level == "plain" {
 			fmt.Fprintln(a.stderr, text)
 		}
 	}}
+}
+
+// spendMemory lets the heap grow further between two garbage collections, unless GOGC says how far: who only asks is done
+// before most collections would pay.
+func (a *app) spendMemory() {
+	if a.env["GOGC"] == "" {
+		debug.SetGCPercent(400)
+	}
 }
 
 // tell prints warnings and which classes were read, to standard error: the answer goes to standard output alone.

@@ -130,7 +130,7 @@ func (d *Data) ExpandKeys() (warnings []string, err error) {
 	}
 	type rename struct{ from, to string }
 	var todo []rename
-	for _, key := range d.keysWith("${") {
+	for _, key := range d.dollarKeys() {
 		to, err := d.Expand(key)
 		if err != nil {
 			return nil, err

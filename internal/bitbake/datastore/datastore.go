@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"n3x/internal/bitbake/pyeval"
 	"n3x/internal/diag"
@@ -88,6 +89,7 @@ type layer struct {
 	pending *pending // where vars are to be had; nil when they are there
 	parent  *layer
 	depth   int
+	dollars atomic.Pointer[[]string] // the names with ${ in them, once they were asked for; not of a layer that is still written
 }
 
 // pending are variables that are read from somewhere when they are needed.
@@ -331,40 +333,6 @@ func (d *Data) forget() {
 	if len(d.cache) > 0 {
 		clear(d.cache)
 	}
-}
-
-// Keys are the names of all variables that have a value or a flag, or whose value an active override supplies, sorted.
-func (d *Data) Keys() []string { return d.keysWith("") }
-
-// keysWith are the keys that hold a text.
-func (d *Data) keysWith(part string) []string {
-	if err := d.needOverrides(); err != nil {
-		d.overrideSet = nil // whoever reads a value is told
-	}
-	size := 0
-	if part == "" {
-		for l := d.top; l != nil; l = l.parent {
-			size = max(size, len(l.all()))
-		}
-	}
-	names := make([]string, 0, size)
-	seen := make(map[string]struct{}, size)
-	for l := d.top; l != nil; l = l.parent {
-		for name, v := range l.all() {
-			if !strings.Contains(name, part) {
-				continue
-			}
-			if _, ok := seen[name]; ok {
-				continue
-			}
-			seen[name] = struct{}{}
-			if v.defined() || slices.ContainsFunc(v.overridden, func(o override) bool { return d.active(o.override) }) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // CreateCopy is [Data.Copy] for Python code.
