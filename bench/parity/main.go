@@ -117,7 +117,7 @@ func options(head *line) recipe.Options {
 		TopDir: head.Build, Environ: head.Env, BitBake: head.BitBake,
 		Overlays: []recipe.Overlay{{Path: "/proc", FS: fstest.MapFS{"meminfo": {Data: []byte(head.MemInfo)}}}},
 		Python: pyeval.Options{
-			Now: func() time.Time { return time.Unix(head.Now, 0) }, CPUs: head.CPUs, Run: runProgram,
+			Now: func() time.Time { return time.Unix(head.Now, 0) }, CPUs: head.CPUs, Run: runProgram, Python: head.Python,
 			Funcs: map[string]pyeval.Func{"os.getpid": answer(head.PID), "uuid.uuid4": answer(head.UUID)},
 		},
 	}

@@ -174,7 +174,7 @@ class Recorder:
         environment = dict(os.environ)
         config = bb.cookerdata.CookerConfiguration()
         config.env = environment
-        self.w.line(bitbake=bb.__version__, build=build, now=NOW, pid=PID, uuid=UUID, meminfo=freeze(), env=environment, cpus=len(os.sched_getaffinity(0)))
+        self.w.line(bitbake=bb.__version__, build=build, now=NOW, pid=PID, uuid=UUID, python=sys.executable, meminfo=freeze(), env=environment, cpus=len(os.sched_getaffinity(0)))
         bb.utils.clean_environment()
         builder = bb.cookerdata.CookerDataBuilder(config, False)
         try:

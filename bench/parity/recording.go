@@ -21,6 +21,7 @@ type line struct {
 	Env     map[string]string `json:"env"`
 	CPUs    int               `json:"cpus"`
 	PID     int               `json:"pid"`
+	Python  string            `json:"python"` // sys.executable
 	UUID    string            `json:"uuid"`
 	MemInfo string            `json:"meminfo"`
 

@@ -151,9 +151,6 @@ func bbWhich(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if truthy(v[3], false) {
-		return nil, unsupported("bb.utils.which() with history")
-	}
 	search := ""
 	if v[0].Truth() {
 		if search, err = a.wantStr(v[0]); err != nil {
@@ -169,12 +166,38 @@ func bbWhich(r *run, a args) (starlark.Value, error) {
 		slices.Reverse(dirs)
 		search = strings.Join(dirs, ":")
 	}
+	if truthy(v[3], false) {
+		return r.whichHistory(search, item, truthy(v[4], false))
+	}
 	if truthy(v[4], false) {
 		found, err := r.whichProgram(search, item)
 		return text(found), err
 	}
 	found, err := r.which(search, item, func(string) {})
 	return text(found), err
+}
+
+// whichHistory also tells where the item has been looked for.
+func (r *run) whichHistory(search, item string, program bool) (starlark.Value, error) {
+	if program || strings.HasPrefix(item, "/") {
+		return nil, unsupported("bb.utils.which() with history of this item")
+	}
+	var tried []string
+	for _, dir := range strings.Split(search, ":") {
+		candidate := item
+		if dir != "" {
+			candidate = strings.TrimSuffix(dir, "/") + "/" + item
+			if strings.HasSuffix(dir, "//") {
+				candidate = dir + item
+			}
+		}
+		tried = append(tried, candidate)
+		found, err := r.which(dir, item, func(string) {})
+		if err != nil || found != "" {
+			return starlark.Tuple{text(found), texts(tried)}, err
+		}
+	}
+	return starlark.Tuple{text(""), texts(tried)}, nil
 }
 
 // whichProgram is which for programs: files that may be executed.

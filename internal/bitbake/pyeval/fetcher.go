@@ -3,6 +3,7 @@
 package pyeval
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -23,9 +24,19 @@ func bbFetch(r *run, a args) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(urls) == 0 {
+		source, _, err := d.vars.Var("SRC_URI", true)
+		if err != nil {
+			return nil, fromVars(err)
+		}
+		urls = elems(texts(urlWords(source)).(*starlark.List))
+	}
 	all := starlark.NewDict(len(urls))
 	for _, v := range urls {
 		one, err := r.fetchData(d, v)
+		if errors.As(err, new(*Unsupported)) { // until its data is asked for
+			one, err = &namespace{kind: "bb.fetch2.FetchData of " + plain(v), attrs: map[string]starlark.Value{}}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +46,7 @@ func bbFetch(r *run, a args) (starlark.Value, error) {
 	}
 	return &namespace{kind: "Fetch", attrs: map[string]starlark.Value{
 		"urls": list(urls), "ud": all,
-		"localpath": builtin("localpath", func(_ *run, a args) (starlark.Value, error) {
+		"localpath": builtin("localpath", func(r *run, a args) (starlark.Value, error) {
 			if err := a.exactly(1); err != nil {
 				return nil, err
 			}
@@ -43,7 +54,7 @@ func bbFetch(r *run, a args) (starlark.Value, error) {
 			if err != nil || !found {
 				return nil, unsupported("the path of a URL that was not given to bb.fetch2.Fetch()")
 			}
-			return one.(*namespace).attrs["localpath"], nil
+			return r.attr(one, "localpath")
 		}),
 	}}, nil
 }
@@ -52,7 +63,7 @@ func bbFetch(r *run, a args) (starlark.Value, error) {
 func (r *run) fetchData(d *data, v starlark.Value) (starlark.Value, error) {
 	refused := unsupported("bb.fetch2.Fetch() of this URL")
 	s, ok := v.(starlark.String)
-	if !ok || len(urlWords(string(s))) != 1 || strings.Contains(string(s), "%") {
+	if !ok || len(urlWords(string(s))) != 1 {
 		return nil, refused
 	}
 	if expanded, err := d.vars.Expand(string(s)); err != nil || expanded != string(s) {

@@ -168,7 +168,7 @@ func oeTypedValue(r *run, a args) (starlark.Value, error) {
 	case err != nil:
 		return nil, fromVars(err)
 	case set && separator != "":
-		return nil, unsupported("oe.data.typed_value() with a separator")
+		return texts(strings.Split(value, separator)), nil
 	}
 	return texts(strings.FieldsFunc(value, isSpace)), nil
 }

@@ -24,7 +24,7 @@ func makeModules(opts Options) map[string]starlark.Value {
 	for _, m := range []*module{
 		makeOS(), makeBB(opts.BitBake), makeOE(), makeRe(), makeJSON(), makeHashlib(), makeTime(), makeGlob(),
 		makeItertools(), makeCollections(), makePwd(), makeUUID(), makeSubprocess(),
-		ns("sys", nil, map[string]starlark.Value{"platform": text("linux"), "byteorder": text("little"), "maxsize": starlark.MakeInt64(1<<63 - 1)}),
+		makeSys(opts.Python),
 		ns("errno", nil, map[string]starlark.Value{"ENOENT": number(2), "EACCES": number(13), "EEXIST": number(17), "ENOTDIR": number(20), "EISDIR": number(21), "EINVAL": number(22), "EPERM": number(1)}),
 		ns("string", nil, map[string]starlark.Value{
 			"ascii_lowercase": text(lowercase), "ascii_uppercase": text(strings.ToUpper(lowercase)), "digits": text("0123456789"),
@@ -36,7 +36,7 @@ func makeModules(opts Options) map[string]starlark.Value {
 	} {
 		out[m.name] = m
 	}
-	for _, m := range append(classModules(), makePathlib()) {
+	for _, m := range append(classModules(), makePathlib(), makeURLLib()) {
 		out[m.name] = m
 	}
 	for name := range opts.Funcs { // modules that only the embedding program has
@@ -46,6 +46,14 @@ func makeModules(opts Options) map[string]starlark.Value {
 		}
 	}
 	return out
+}
+
+func makeSys(python string) *module {
+	m := ns("sys", nil, map[string]starlark.Value{"platform": text("linux"), "byteorder": text("little"), "maxsize": starlark.MakeInt64(1<<63 - 1)})
+	if python != "" {
+		m.attrs["executable"] = text(python)
+	}
+	return m
 }
 
 const lowercase = "abcdefghijklmnopqrstuvwxyz"

@@ -146,6 +146,7 @@ type Options struct {
 	// does not exist is fs.ErrNotExist; one that fails is a Result.
 	Run      func(ctx context.Context, c Command) (Result, error)
 	Fallback Fallback // nil = [Unsupported] errors are final
+	Python   string   // sys.executable; "" = refused
 	BitBake  string   // bb.__version__; "" = that of the newest release that is known
 	MaxSteps uint64   // of one evaluation; 0 = 20 million
 }

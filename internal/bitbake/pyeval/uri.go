@@ -186,14 +186,52 @@ func (u *uri) attrs() map[string]starlark.Value {
 }
 
 // quotePath is urllib.parse.quote.
-func quotePath(s string) string {
+func quotePath(s string) string { return quoteURL(s, "/") }
+
+// quoteURL writes all bytes but letters, digits and those of safe as %XX.
+func quoteURL(s, safe string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; c < 128 && isAlphaNumeric(rune(c)) || strings.IndexByte("_.-~/", c) >= 0 {
+		if c := s[i]; c < utf8.RuneSelf && isAlphaNumeric(rune(c)) || strings.IndexByte("_.-~", c) >= 0 || strings.IndexByte(safe, c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			b.WriteString("%" + strings.ToUpper(hexText(s[i:i+1])))
 		}
 	}
 	return b.String()
+}
+
+// makeURLLib has urllib.parse.quote and unquote.
+func makeURLLib() *module {
+	parse := ns("urllib.parse", map[string]impl{
+		"quote": func(_ *run, a args) (starlark.Value, error) {
+			v, err := a.bind("string", "safe?")
+			if err != nil {
+				return nil, unsupported("urllib.parse.quote() with these arguments")
+			}
+			safe := "/"
+			if v[1] != nil {
+				if safe, err = a.wantStr(v[1]); err != nil || !ascii(safe) {
+					return nil, unsupported("urllib.parse.quote() with these arguments")
+				}
+			}
+			s, ok := v[0].(starlark.String)
+			if !ok {
+				return nil, unsupported("urllib.parse.quote() of a %s", typeName(v[0]))
+			}
+			return text(quoteURL(string(s), safe)), nil
+		},
+		"unquote": func(_ *run, a args) (starlark.Value, error) {
+			if err := a.exactly(1); err != nil {
+				return nil, unsupported("urllib.parse.unquote() with these arguments")
+			}
+			s, err := a.wantStr(a.pos[0])
+			if err != nil {
+				return nil, err
+			}
+			s, err = unquote(s)
+			return text(s), err
+		},
+	}, nil)
+	return ns("urllib", nil, map[string]starlark.Value{"parse": parse})
 }
