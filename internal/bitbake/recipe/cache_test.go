@@ -472,3 +472,53 @@ func TestCachedCorpora(t *testing.T) {
 		})
 	}
 }
+
+// FuzzStored feeds bytes that no cache wrote, past the checksum: they give an error or something that can be looked at.
+func FuzzStored(f *testing.F) {
+	e := newEncoder(nil)
+	w := e.writer()
+	w.Bool(true)
+	w.Number(1)
+	w.fact(fact{input: input{inContent, "/a"}, seen: "sum", quick: mark{1, 2, 3, 4, false}})
+	w.Number(0)
+	for range 2 { // sets and libraries
+		w.Number(1)
+		w.Bytes([]byte{1, 0})
+	}
+	w.Map(map[string]string{"re": "re"})
+	w.Number(1)
+	w.config(&storedConfig{live: map[string]datastore.Live{"HOME": {Source: "HOME"}}, recipes: []storedRecipe{{file: "/a_1.bb", data: []byte{0, 0, 1}}}})
+	strings, variables := e.Pools()
+	file := datastore.Writer{}
+	file.Bytes(strings)
+	file.Bytes(variables)
+	file.Bytes(w.Out)
+	file.Int(1)
+	if s, err := readStored(file.Out); err != nil || len(s.configs) != 1 || len(s.facts) != 1 {
+		f.Fatal(s, err)
+	}
+	f.Add(file.Out)
+	f.Add([]byte{})
+	l := &loader{shared: &shared{warnings: &warnings{}, log: func(string, string) {}}, background: context.Background()}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		s, err := readStored(content)
+		if err != nil {
+			return
+		}
+		for i := range s.sets {
+			s.members(i)
+		}
+		for i := range s.libs {
+			_, _ = s.library(uint64(i) + 1)
+		}
+		c := &cache{l: l, old: s}
+		base := datastore.New()
+		base.Freeze()
+		for _, entry := range s.configs {
+			conf := &config{base: l.evaluatorOf(base, state{})}
+			for i := range entry.recipes {
+				c.recipes(&World{loader: l}, conf, entry.mc, &entry.recipes[i])
+			}
+		}
+	})
+}
