@@ -16,7 +16,7 @@ const standardModules = " abc argparse array ast asyncio base64 bisect builtins 
 	"csv dataclasses datetime decimal difflib email enum fcntl filecmp fileinput fractions functools getpass gettext grp gzip hashlib " +
 	"heapq hmac html http importlib inspect io ipaddress locale logging lzma math mimetypes multiprocessing netrc numbers operator optparse " +
 	"pathlib pickle pkgutil posix posixpath pprint pwd queue random resource sched secrets select selectors shelve shutil signal socket sqlite3 " +
-	"ssl stat statistics struct sysconfig tarfile tempfile textwrap threading timeit tokenize traceback types typing unicodedata " +
+	"ssl stat statistics struct sysconfig tarfile tempfile threading timeit tokenize traceback types typing unicodedata " +
 	"unittest urllib warnings weakref xml xmlrpc zipfile zlib "
 
 // bitbakeModules are the parts of bb of which this package has nothing.

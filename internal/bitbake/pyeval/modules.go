@@ -23,7 +23,7 @@ func makeModules(opts Options) map[string]starlark.Value {
 	out := map[string]starlark.Value{}
 	for _, m := range []*module{
 		makeOS(), makeBB(opts.BitBake), makeOE(), makeRe(), makeJSON(), makeHashlib(), makeTime(), makeGlob(),
-		makeItertools(), makeCollections(), makePwd(), makeUUID(), makeSubprocess(),
+		makeItertools(), makeCollections(), makePwd(), makeUUID(), makeSubprocess(), makeTextwrap(),
 		makeSys(opts.Python),
 		ns("errno", nil, map[string]starlark.Value{"ENOENT": number(2), "EACCES": number(13), "EEXIST": number(17), "ENOTDIR": number(20), "EISDIR": number(21), "EINVAL": number(22), "EPERM": number(1)}),
 		ns("string", nil, map[string]starlark.Value{
