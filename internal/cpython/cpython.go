@@ -47,6 +47,8 @@ type Options struct {
 	CacheDir string
 	// Timeout ends an evaluation that takes longer; 0 = 10 minutes.
 	Timeout time.Duration
+	// Memory is what a process may allocate, in bytes; more is Python's MemoryError. 0 = 2 GiB.
+	Memory int64
 	// Idle is the number of processes kept for later evaluations; 0 = one for each CPU.
 	Idle int
 }
@@ -54,6 +56,7 @@ type Options struct {
 const (
 	newestBitBake  = "2.19.0"
 	defaultTimeout = 10 * time.Minute
+	defaultMemory  = 2 << 30
 )
 
 // Runtime starts and keeps processes. It may be used by several goroutines. Close it.
@@ -74,6 +77,9 @@ func New(l Launcher, o Options) *Runtime {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
 	}
 	if o.Idle == 0 {
 		o.Idle = runtime.GOMAXPROCS(0)

@@ -87,7 +87,7 @@ func (b *bound) description() table {
 	}
 	return table{
 		{"sources", sources}, {"libraries", append([]string{}, b.rt.opts.Libraries...)}, {"version", b.rt.opts.BitBake},
-		{"environ", environ}, {"cwd", b.world.Cwd}, {"functions", slices.Sorted(maps.Keys(b.world.Funcs))}, {"pycache", b.rt.opts.CacheDir},
+		{"environ", environ}, {"cwd", b.world.Cwd}, {"functions", slices.Sorted(maps.Keys(b.world.Funcs))}, {"pycache", b.rt.opts.CacheDir}, {"memory", int64(b.rt.opts.Memory)},
 		{"runs", b.world.Run != nil}, {"cpus", b.world.CPUs}, {"pages", b.world.MemPages},
 	}
 }

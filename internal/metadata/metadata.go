@@ -75,6 +75,9 @@ func (c *classes) python(o Options) *cpython.Runtime {
 		return nil
 	}
 	po := cpython.Options{BitBake: c.release}
+	if o.TopDir != "" {
+		po.CacheDir = filepath.Join(o.TopDir, "n3x", "pycache")
+	}
 	if c.library != "" {
 		po.Libraries = []string{c.library}
 	}
