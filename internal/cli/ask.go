@@ -25,7 +25,7 @@ func (a *app) ask(ctx context.Context, o build.Options, f *bitbakeFlags, targets
 	}
 	defer opened.Close()
 	a.tell(opened, f.quiet)
-	return errors.Join(a.answer(ctx, opened, o, f, targets), err)
+	return errors.Join(err, a.answer(ctx, opened, o, f, targets))
 }
 
 // answer prints what was asked for.

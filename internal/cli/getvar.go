@@ -71,7 +71,7 @@ func (a *app) runGetvar(c *cobra.Command, name string, f *getvarFlags) error {
 	}
 	d, err := query.Store(opened.World, f.recipe)
 	if err != nil {
-		return errors.Join(err, loadErr)
+		return errors.Join(loadErr, err)
 	}
 	var value string
 	var ok bool

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -303,5 +304,47 @@ func TestPythonErrors(t *testing.T) {
 		if !strings.Contains(b.String(), tt.want) || strings.Count(b.String(), "a_1.bb:") != 1 {
 			t.Errorf("%q: %s", tt.text, b.String())
 		}
+	}
+}
+
+// What is read is a regular file: a pipe would never end, a device neither.
+func TestSpecialFiles(t *testing.T) {
+	t.Parallel()
+	root := writeTree(t, with(map[string]string{"core/b_1.bb": "require pipe.inc\n", "core/c_1.bb": "require /dev/zero.inc\n", "core/d_1.bb": "A = \"${@open('/dev/zero').read()}\"\nB := \"${A}\"\n"}))
+	if err := syscall.Mkfifo(filepath.Join(root, "core/pipe_1.bb"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Load(context.Background(), Options{TopDir: filepath.Join(root, "build")})
+	if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("error is %v", err)
+	}
+	if w == nil || len(w.Recipes("")) == 0 {
+		t.Error("the other recipes are gone")
+	}
+	if _, err := File(context.Background(), Options{TopDir: root}, "/dev/zero"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a device: %v", err)
+	}
+}
+
+// A cancelled context ends values that are read after the load, too.
+func TestCancelledLater(t *testing.T) {
+	t.Parallel()
+	root := writeTree(t, with(map[string]string{"build/conf/local.conf": "MACHINE = \"m\"\nZ = \"${@[x for x in iter(int, 1)]}\"\n"}))
+	ctx, cancel := context.WithCancel(context.Background())
+	w, err := Load(ctx, Options{TopDir: filepath.Join(root, "build")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := w.Base("").Copy().Value("Z"); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestOverridesOfItself(t *testing.T) {
+	t.Parallel()
+	_, _, err := loadTree(t, with(map[string]string{"core/conf/bitbake.conf": "OVERRIDES = \"a:${OVERRIDES}\"\nPV ?= \"1\"\n"}))
+	if err == nil || !strings.Contains(err.Error(), "OVERRIDES") {
+		t.Errorf("error is %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package recipe
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -85,9 +87,18 @@ func (t *tree) isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// maxFile is the size of a file that metadata may consist of or read, in bytes.
+const maxFile = 256 << 20
+
 // read notes the content's checksum; what the inode says of it was noted before.
 func (t *tree) read(path string) (data []byte, err error) {
-	_, _ = t.stat(path)
+	switch info, err := t.stat(path); {
+	case err != nil || info.IsDir(): // reading says so
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	case info.Size() > maxFile:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d MiB", maxFile>>20)}
+	}
 	if fsys, name := t.locate(filepath.Clean(path)); fsys != nil {
 		data, err = fs.ReadFile(fsys, name)
 	} else {

@@ -115,6 +115,7 @@ func Load(ctx context.Context, opts Options) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.background = ctx
 	c := openCache(ctx, l, start)
 	if w := c.world(); w != nil {
 		return w, nil
@@ -191,6 +192,9 @@ func (l *loader) baseConfiguration(ctx context.Context, mc string) (*evaluator, 
 		}
 		if ok && again != "" && again != "False" && mc == "" {
 			continue
+		}
+		if _, err := e.d.Overrides(); err != nil { // whatever is read later would fail for it
+			return nil, placed(e.d.LastSet("OVERRIDES"), err)
 		}
 		e.d.At(diag.Pos{}, "")
 		e.state.classType = "recipe"

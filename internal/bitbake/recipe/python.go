@@ -40,7 +40,6 @@ func (e *evaluator) MarkDependency(path string) {
 // finish ends the time in which files are read. The store may be used by several goroutines, each with its copy, from now on.
 func (e *evaluator) finish() {
 	e.done = true
-	e.ctx = context.WithoutCancel(e.ctx)
 	e.stack = nil
 	e.d.Trim()
 }

@@ -16,6 +16,7 @@ func File(ctx context.Context, opts Options, path string) ([]*Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.background = ctx
 	l.alone = true
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, diag.Userf(diag.Pos{File: path}, "find the file: %w", err)
