@@ -129,7 +129,7 @@ func (r *run) srcrev(d *data, url string, counted bool) (string, error) {
 			return "", unsupported("bb.fetch2.get_srcrev() with the parameter %s of %q", word(item[0]), url)
 		}
 	}
-	if err := plainRepository(decoded.(starlark.Tuple), params, url, name); err != nil {
+	if err := r.plainRepository(decoded.(starlark.Tuple), params, url, name); err != nil {
 		return "", err
 	}
 	if counted {
@@ -160,8 +160,8 @@ func (r *run) srcrev(d *data, url string, counted bool) (string, error) {
 	return rev, nil
 }
 
-// plainRepository refuses URLs that BitBake warns about or refuses.
-func plainRepository(decoded starlark.Tuple, params *starlark.Dict, url, name string) error {
+// plainRepository refuses URLs that BitBake refuses, and warns of what BitBake 2.8 warns of; later releases refuse that.
+func (r *run) plainRepository(decoded starlark.Tuple, params *starlark.Dict, url, name string) error {
 	value := func(key string) string {
 		v, ok, _ := params.Get(text(key))
 		if !ok {
@@ -170,10 +170,19 @@ func plainRepository(decoded starlark.Tuple, params *starlark.Dict, url, name st
 		return word(v)
 	}
 	protocol, branch := value("protocol"), value("branch")
+	warns := strings.HasPrefix(r.in.opts.BitBake, "2.8.")
 	github := decoded[1] == text("github.com") && (protocol == "" || protocol == "git")
+	noBranch := branch == "" && value("nobranch") != "1"
 	known := slices.Contains([]string{"git", "file", "ssh", "http", "https", "rsync"}, protocol) || protocol == "" && decoded[1] != text("")
-	if github || !known || strings.Contains(name+branch, ",") || branch == "" && value("nobranch") != "1" {
+	if (github || noBranch) && !warns || !known || strings.Contains(name+branch, ",") {
 		return unsupported("bb.fetch2.get_srcrev() of %q", url)
+	}
+	if github {
+		r.log("warn", "URL: "+url+" uses git protocol which is no longer supported by github. Please change to ;protocol=https in the url.")
+	}
+	if noBranch {
+		r.log("warn", "URL: "+url+" does not set any branch parameter. The future default branch used by tools and repositories is uncertain and "+
+			"we will therefore soon require this is set in all git urls.")
 	}
 	return nil
 }

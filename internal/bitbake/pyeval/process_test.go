@@ -80,3 +80,19 @@ func TestProgramsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestRepositoryWarnings checks what BitBake 2.8 says about git URLs; the texts are from its recording of isar-cip-core.
+func TestRepositoryWarnings(t *testing.T) {
+	var said []string
+	in := New(Options{BitBake: "2.8.0", Log: func(level, text string) { said = append(said, level+" "+text) }})
+	vars := newFakeVars(in, nil)
+	vars.vars["SRC_URI"], vars.vars["SRCREV"] = "git://github.com/a/b.git", strings.Repeat("ab", 20)
+	got, err := in.Eval(context.Background(), "bb.fetch2.get_srcrev(d)", Site{Vars: vars})
+	if err != nil || got != "AUTOINC+ababababab" {
+		t.Fatal(got, err)
+	}
+	if len(said) != 2 || !strings.HasPrefix(said[0], "warn URL: git://github.com/a/b.git uses git protocol which is no longer") ||
+		!strings.HasPrefix(said[1], "warn URL: git://github.com/a/b.git does not set any branch parameter. ") {
+		t.Errorf("said %q", said)
+	}
+}
