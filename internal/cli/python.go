@@ -23,6 +23,10 @@ type launcher struct{ a *app }
 // Python implements [cpython.Launcher].
 func (l launcher) Python(ctx context.Context, reason string) (argv, env []string, err error) {
 	if program := l.a.env["N3X_PYTHON"]; program != "" {
+		if _, err := sandbox.LookPath(program); err != nil {
+			return nil, nil, diag.Userf(diag.Pos{}, "N3X_PYTHON names %s, which cannot be run: %w", program, err).
+				WithHint("unset it to use Debian's python3, or name a python3 of version 3.9 or newer")
+		}
 		return []string{program}, []string{"PATH=" + l.a.env["PATH"]}, nil
 	}
 	dir, err := l.a.pythonTree(ctx, reason)
