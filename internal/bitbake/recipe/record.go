@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -118,16 +117,6 @@ func (r *record) tick(n int) {
 		defer r.mu.Unlock()
 		r.clock += n
 	}
-}
-
-// sorted are the inputs in a fixed order.
-func (r *record) sorted() []input {
-	return slices.SortedFunc(maps.Keys(r.inputs), func(a, b input) int {
-		if a.kind != b.kind {
-			return int(a.kind) - int(b.kind)
-		}
-		return strings.Compare(a.name, b.name)
-	})
 }
 
 // recordKey finds the record of an evaluation in its context, for programs that it starts.
