@@ -283,7 +283,12 @@ func TestFilter(t *testing.T) {
 		}
 	}
 	c := d.Copy()
+	want(t, c, "A:x", "f(ax)")
 	want(t, c, "B", "f(ax)")
+	want(t, c, "A:x", "ax") // BitBake remembers what it has seen on the way to A, until something is written
+	if err := c.SetVar("D", ""); err != nil {
+		t.Fatal(err)
+	}
 	want(t, c, "A:x", "f(ax)")
 	want(t, c, "C", "")
 	if err := c.SetVarFilter("A", ""); err != nil {

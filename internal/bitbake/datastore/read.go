@@ -22,6 +22,7 @@ type mode struct {
 	expand  bool
 	noWeak  bool // leave ??= defaults out
 	parsing bool // the bare value, as assignment operators see it: no overrides, appends, prepends, removes
+	plain   bool // past the variable's filter
 }
 
 // Var is the variable's value, with ${} references expanded if asked for; ok is false when it has none.
@@ -59,7 +60,7 @@ func (d *Data) read(name string, m mode) (content, error) {
 	if d.reads != nil {
 		d.reads[name] = true
 	}
-	if m.expand && !m.noWeak {
+	if m.expand && !m.noWeak && !m.plain {
 		if c, ok := d.cache[name]; ok {
 			return c, nil
 		}
@@ -81,7 +82,7 @@ func (d *Data) read(name string, m mode) (content, error) {
 			return content{}, err
 		}
 	}
-	if c.s != "" && len(d.filters) > 0 {
+	if c.s != "" && len(d.filters) > 0 && !m.plain {
 		if c.s, err = d.filter(name, c.s); err != nil {
 			return content{}, err
 		}
@@ -172,23 +173,25 @@ func (d *Data) unexpanded(name string, m mode) (content, *variable, error) {
 }
 
 // fromOverride is the unexpanded value of variable match together with those of its removes that hit it. BitBake expands it to
-// find these, and so a value that cannot be expanded cannot be read here either.
+// find these, and so a value that cannot be expanded cannot be read here either. It remembers that expansion as the value of
+// match, although no filter has seen it.
 func (d *Data) fromOverride(match string, m mode) (content, error) {
 	if d.reads != nil {
 		d.reads[match] = true
 	}
 	c, v, err := d.unexpanded(match, mode{})
-	if err != nil || !c.ok || c.object || c.s == "" || len(c.removes) == 0 && len(v.removes) == 0 && !strings.Contains(c.s, "${") {
+	filtered := len(d.filters) > 0
+	if err != nil || !c.ok || c.object || c.s == "" || !filtered && len(c.removes) == 0 && len(v.removes) == 0 && !strings.Contains(c.s, "${") {
 		c.removes, c.expanded = nil, text{}
 		return c, err
 	}
-	e, err := d.read(match, mode{expand: true})
+	e, err := d.read(match, mode{expand: true, plain: filtered})
 	var unsupported *pyeval.Unsupported
 	if err != nil && !m.expand && errors.As(err, &unsupported) {
 		err = nil
 	}
 	c.removes, c.expanded = e.removes, text{}
-	if err == nil && len(e.removes) == 0 && len(d.filters) == 0 {
+	if err == nil && len(e.removes) == 0 {
 		c.expanded = e.text
 	}
 	return c, err

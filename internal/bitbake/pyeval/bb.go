@@ -33,7 +33,7 @@ func makeBB(version string) *module {
 	}, nil)
 	build := ns("bb.build", map[string]impl{"addtask": bbAddtask, "deltask": bbDeltask, "tasksbetween": bbTasksBetween}, nil)
 	smart := ns("bb.data_smart", nil, map[string]starlark.Value{"ExpansionError": expansionError})
-	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI, "Fetch": bbFetch}, map[string]starlark.Value{
+	fetch := ns("bb.fetch2", map[string]impl{"decodeurl": bbDecodeurl, "get_srcrev": bbGetSrcrev, "get_autorev": bbGetAutorev, "URI": bbURI, "encodeurl": bbEncodeurl, "Fetch": bbFetch}, map[string]starlark.Value{
 		"BBFetchException": fetchError, "FetchError": fetchFailure, "MalformedUrl": malformedURL, "FETCH_EXPORT_VARS": exportVars(),
 		"FetchMethod": rootClass("FetchMethod", ""),
 	})

@@ -235,3 +235,66 @@ func makeURLLib() *module {
 	}, nil)
 	return ns("urllib", nil, map[string]starlark.Value{"parse": parse})
 }
+
+// bbEncodeurl is bb.fetch2.encodeurl: the URL of what decodeurl gives.
+func bbEncodeurl(_ *run, a args) (starlark.Value, error) {
+	if err := a.exactly(1); err != nil {
+		return nil, err
+	}
+	parts, ok := a.pos[0].(starlark.Tuple)
+	if !ok || len(parts) != 6 {
+		return nil, unsupported("bb.fetch2.encodeurl() of this")
+	}
+	var words [5]string
+	for i := range words {
+		if !isNone(parts[i]) {
+			var err error
+			if words[i], err = a.wantStr(parts[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	scheme, host, path, user, password := words[0], words[1], words[2], words[3], words[4]
+	if scheme == "" || !ascii(strings.Join(words[:], "")) || scheme != "file" && path != "" && path[0] != '/' {
+		return nil, unsupported("bb.fetch2.encodeurl() of this") // releases of BitBake differ in relative paths
+	}
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	out := scheme + "://"
+	if scheme != "file" {
+		if user != "" && password != "" {
+			user += ":" + password
+		}
+		if user != "" {
+			out += user + "@"
+		}
+		out += host
+	}
+	out += quotePath(path)
+	params, err := encodedParams(parts[5])
+	return text(out + params), err
+}
+
+func encodedParams(v starlark.Value) (string, error) {
+	dict, ok := v.(*starlark.Dict)
+	if like, isLike := v.(*dictLike); isLike {
+		dict, ok = like.dict, true
+	}
+	if !bool(v.Truth()) {
+		return "", nil
+	}
+	if !ok {
+		return "", unsupported("bb.fetch2.encodeurl() with this")
+	}
+	out := ""
+	for _, item := range dict.Items() {
+		key, isKey := item[0].(starlark.String)
+		value, isText := item[1].(starlark.String)
+		if !isKey || !isText {
+			return "", unsupported("bb.fetch2.encodeurl() with a parameter that is a %s", typeName(item[1]))
+		}
+		out += ";" + string(key) + "=" + string(value)
+	}
+	return out, nil
+}
