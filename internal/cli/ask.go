@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 
 	"n3x/internal/build"
 	"n3x/internal/diag"
@@ -64,11 +67,31 @@ func (a *app) metadataOptions(o build.Options) metadata.Options {
 }
 
 // spendMemory lets the heap grow further between two garbage collections, unless GOGC says how far: who only asks is done
-// before most collections would pay.
+// before most collections would pay. The larger the heap is, the less it may grow, so that openembedded-core stays below 1 GB.
 func (a *app) spendMemory() {
 	if a.env["GOGC"] == "" {
 		debug.SetGCPercent(400)
+		runtime.SetFinalizer(&pacer{}, (*pacer).adjust)
 	}
+}
+
+// pacer is garbage that each collection finds again.
+type pacer struct{ _ [16]byte }
+
+func (p *pacer) adjust() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	switch mb := live[0].Value.Uint64() >> 20; {
+	case mb > 750: // no limit can be kept without collecting all the time
+		debug.SetMemoryLimit(math.MaxInt64)
+		debug.SetGCPercent(50)
+	case mb > 300:
+		debug.SetMemoryLimit(900 << 20)
+		debug.SetGCPercent(50)
+	case mb > 100:
+		debug.SetGCPercent(100)
+	}
+	runtime.SetFinalizer(p, (*pacer).adjust)
 }
 
 // tell prints warnings and which classes were read, to standard error: the answer goes to standard output alone.
