@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +66,7 @@ func (a *app) metadataOptions(o build.Options) metadata.Options {
 }
 
 // spendMemory lets the heap grow further between two garbage collections, unless GOGC says how far: who only asks is done
-// before most collections would pay. The larger the heap is, the less it may grow, so that openembedded-core stays below 1 GB.
+// before most collections would pay. The larger the heap is, the less it may grow: openembedded-core takes 1.3 GB.
 func (a *app) spendMemory() {
 	if a.env["GOGC"] == "" {
 		debug.SetGCPercent(400)
@@ -102,7 +101,7 @@ func (a *app) tell(opened *metadata.Opened, quiet int) {
 	for _, w := range opened.Warnings() {
 		fmt.Fprintln(a.stderr, "WARNING: "+w.String())
 	}
-	if why := cmp.Or(opened.Why, ""); why != "" && quiet == 0 {
-		fmt.Fprintln(a.stderr, "NOTE: "+why)
+	if opened.Why != "" && quiet == 0 {
+		fmt.Fprintln(a.stderr, "NOTE: "+opened.Why)
 	}
 }
