@@ -46,20 +46,23 @@ func TestWriteIfChangedLeavesTheTime(t *testing.T) {
 	if err := os.Chtimes(path, old, old); err != nil {
 		t.Fatal(err)
 	}
-	for text, same := range map[string]bool{"x": true, "y": false} {
-		if err := WriteIfChanged(path, []byte(text), 0o644); err != nil {
+	for _, step := range []struct {
+		text string
+		same bool
+	}{{"x", true}, {"y", false}} {
+		if err := WriteIfChanged(path, []byte(step.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		st, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if same && !st.ModTime().Equal(old) {
-			t.Error("an unchanged file was written")
+		if same := st.ModTime().Equal(old); same != step.same {
+			t.Errorf("after writing %q: the time is the old one: %v, want %v", step.text, same, step.same)
 		}
-	}
-	if data, _ := os.ReadFile(path); string(data) != "y" && string(data) != "x" {
-		t.Errorf("content %q", data)
+		if data, err := os.ReadFile(path); err != nil || string(data) != step.text {
+			t.Errorf("content %q, %v, want %q", data, err, step.text)
+		}
 	}
 }
 
