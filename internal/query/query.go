@@ -12,7 +12,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -72,30 +74,54 @@ const maxLine = 16 << 20
 func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	s := &server{o: o, opened: map[string]*folder{}}
 	defer s.close()
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLine)
+	lines := bufio.NewReader(in)
 	w := bufio.NewWriter(out)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	for lines.Scan() {
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		if err := enc.Encode(s.reply(ctx, line)); err != nil {
+	for {
+		line, whole, err := readLine(lines)
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if err := w.Flush(); err != nil {
-			return err
+		var a answer
+		switch line = bytes.TrimSpace(line); {
+		case !whole:
+			a = answer{"ok": false, "error": describe(tooLong())}
+		case len(line) > 0:
+			a = s.reply(ctx, line)
+		}
+		if a != nil {
+			if err := errors.Join(enc.Encode(a), w.Flush()); err != nil {
+				return err
+			}
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if err != nil {
+			return nil
+		}
 	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return diag.Userf(diag.Pos{}, "a request is longer than %d MiB", maxLine>>20).WithHint("ask for fewer names at a time")
+}
+
+// readLine reads up to the next line feed. Of a line longer than maxLine nothing is kept, and whole is false.
+func readLine(in *bufio.Reader) (line []byte, whole bool, err error) {
+	size := 0
+	for {
+		part, err := in.ReadSlice('\n')
+		if size += len(part); size <= maxLine {
+			line = append(line, part...)
+		} else {
+			line = nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, size <= maxLine, err
+		}
 	}
-	return lines.Err()
+}
+
+func tooLong() error {
+	return diag.Userf(diag.Pos{}, "the request is longer than %d MiB", maxLine>>20).WithHint("ask for fewer names at a time")
 }
 
 func (s *server) close() {
@@ -107,16 +133,9 @@ func (s *server) close() {
 // reply answers one line.
 func (s *server) reply(ctx context.Context, line []byte) answer {
 	var r request
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(&r)
-	if err == nil && dec.More() {
-		err = errors.New("more than one JSON value on a line")
-	}
+	err := parse(line, &r)
 	var a answer
-	if err != nil {
-		err = diag.Userf(diag.Pos{}, "read the request: %w", err).WithHint(`e.g. {"id": 1, "op": "vars", "of": {"recipe": "hello"}, "names": ["PV"]}`)
-	} else {
+	if err == nil {
 		a, err = s.answer(ctx, &r)
 	}
 	if a == nil {
@@ -130,6 +149,50 @@ func (s *server) reply(ctx context.Context, line []byte) answer {
 		a["error"] = describe(err)
 	}
 	return a
+}
+
+// parse reads a request and says in the words of JSON, not of Go, what is wrong with it.
+func parse(line []byte, r *request) error {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(r)
+	if err == nil && dec.More() {
+		err = errors.New("there is more than one JSON value on the line")
+	}
+	var (
+		kind   *json.UnmarshalTypeError
+		syntax *json.SyntaxError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &kind) && kind.Field == "":
+		err = fmt.Errorf("a request is an object, not a JSON %s", kind.Value)
+	case errors.As(err, &kind):
+		err = fmt.Errorf("the field %q is %s, not a JSON %s", kind.Field, jsonKind(kind.Type), kind.Value)
+	case errors.As(err, &syntax):
+		err = fmt.Errorf("it is not JSON at byte %d: %w", syntax.Offset, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("the line ends within a JSON value")
+	default:
+		if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			err = fmt.Errorf("there is no field %s", field)
+		}
+	}
+	return diag.Userf(diag.Pos{}, "read the request: %w", err).WithHint(`e.g. {"id": 1, "op": "vars", "of": {"recipe": "hello"}, "names": ["PV"]}`)
+}
+
+// jsonKind is what a field of a request must be.
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "an object"
 }
 
 // operation answers requests of one kind.

@@ -115,7 +115,11 @@ func TestAnswers(t *testing.T) {
 		{`{"op":"vars","of":{"recipe":"hello","config":true}}`, `...names more than one thing...`},
 		{`{"op":"vars","of":{"config":true,"mc":"othr"}}`, `..."hint":"did you mean other?"...`},
 		{`{"op":"open","topdir":"/nowhere"}`, `..."ok":false...`},
-		{`{"op":"open","clases":"native"}`, `...unknown field \"clases\"...`},
+		{`{"op":"open","clases":"native"}`, `...there is no field \"clases\"...`},
+		{`[1]`, `...a request is an object, not a JSON array...`},
+		{`{"op":7}`, `...the field \"op\" is a string, not a JSON number...`},
+		{`{"op":"vars","names":"A"}`, `...the field \"names\" is a list, not a JSON string...`},
+		{`{"op":"open"`, `...the line ends within a JSON value...`},
 		{`{"op":"open"} {}`, `...more than one JSON value...`},
 		{`nonsense`, `{"error":{"text":"read the request: ...`},
 	} {
@@ -168,6 +172,9 @@ func TestSeveral(t *testing.T) {
 	}
 	if err := os.WriteFile(filepath.Join(root, "own/lib_1.bb"), []byte("N = \"new\"\n"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	if got := ask(strings.Repeat("x", maxLine+1)); !strings.Contains(got, "longer than 16 MiB") {
+		t.Error(got)
 	}
 	if got := ask("?"); !strings.Contains(got, `"ok":false`) {
 		t.Error(got)
