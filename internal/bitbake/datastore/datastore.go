@@ -120,6 +120,7 @@ type variable struct {
 	history    []*Event   // events are shared: to be replaced, not written to
 	live       *Live      // where the value comes from, when not from the metadata
 	shared     bool       // in several stores at once: must be replaced, not written to
+	alone      bool       // nothing else holds the list overridden, so that it may be written to
 }
 
 // flagEntry is a flag, or, when weak, its default by ??=.
@@ -233,7 +234,7 @@ func (d *Data) own(name string) *variable {
 	v := &variable{}
 	if old := d.find(name); old != nil {
 		*v = *old
-		v.shared = false
+		v.shared, v.alone = false, false
 		v.flags = slices.Clone(v.flags)
 		v.appends, v.prepends, v.removes = slices.Clip(v.appends), slices.Clip(v.prepends), slices.Clip(v.removes)
 		v.overridden, v.history = slices.Clip(v.overridden), slices.Clip(v.history)

@@ -321,3 +321,38 @@ func TestReplaceReferenceAfterSnapshot(t *testing.T) {
 		}
 	}
 }
+
+// TestOverriddenListsAreOwn checks that lists of overrides which are changed in place belong to one store.
+func TestOverriddenListsAreOwn(t *testing.T) {
+	d := load(t, "OVERRIDES = \"x:y:z\"\nA = \"a\"\nA:x = \"ax\"\nA:y = \"ay\"\nA:z = \"az\"")
+	if err := d.DelVar("A:z"); err != nil {
+		t.Fatal(err)
+	}
+	c := d.Copy()
+	for _, step := range []func() error{
+		func() error { return c.DelVar("A:y") }, func() error { return c.SetVar("A:z", "cz") }, func() error { return c.RenameVar("A:x", "A:w") },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, d, "A", "ay")
+	want(t, c, "A", "cz")
+	end := d.trial()
+	if err := d.DelVar("A:y"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetVar("A:z", "dz"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.DelVar("A:x"); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	want(t, d, "A", "ay")
+	if err := d.DelVar("A:y"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, d, "A", "ax")
+	want(t, c, "A", "cz")
+}

@@ -46,7 +46,8 @@ func TestEveryFieldOfVariables(t *testing.T) {
 	n := 0
 	var v variable
 	everyField(reflect.ValueOf(&v).Elem(), &n)
-	v.live = nil // see TestLive: what it marks is left out
+	v.live = nil    // see TestLive: what it marks is left out
+	v.alone = false // says how the list is held in memory
 	e := NewEncoder(nil)
 	w := Writer{Encoder: e}
 	w.variable(&v)
@@ -167,7 +168,7 @@ func same(t *testing.T, want, got *Data) {
 
 // tidy makes what reads alike equal: empty lists, and who shares the variable.
 func tidy(v variable) variable {
-	v.shared = false
+	v.shared, v.alone = false, false
 	v.flags = append([]flagEntry{}, v.flags...)
 	v.appends, v.prepends, v.removes = append([]operation{}, v.appends...), append([]operation{}, v.prepends...), append([]operation{}, v.removes...)
 	v.overridden, v.history = append([]override{}, v.overridden...), append([]*Event{}, v.history...)

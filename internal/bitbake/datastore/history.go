@@ -40,7 +40,7 @@ func (d *Data) record(v *variable, e Event) {
 	if e.Pos = d.origin.pos; e.Site == 0 {
 		e.Function, e.Site = d.origin.function, d.origin.site
 	}
-	v.history = append(v.history, d.events.share(e))
+	v.history = append(spare(v.history), d.events.share(e))
 }
 
 // events keeps one copy of each event of a statement, since thousands of recipes carry out the same statements. Events whose

@@ -76,7 +76,7 @@ func (d *Data) dropOperations(name string) error {
 		if err := d.needOverrides(); err != nil {
 			return err
 		}
-		for _, o := range v.overridden {
+		for _, o := range slices.Clone(v.overridden) {
 			if d.active(o.override) {
 				d.delete(o.name, Event{Op: "del", Site: siteSetVarDel})
 			}
@@ -137,9 +137,17 @@ func (d *Data) linkOverrides(name string) {
 	for _, o := range overridesOf(name) {
 		if v := d.find(o.short); v == nil || !slices.Contains(v.overridden, o.override) {
 			v = d.own(o.short)
-			v.overridden = append(v.overridden, o.override)
+			v.overridden, v.alone = append(spare(v.overridden), o.override), true
 		}
 	}
+}
+
+// spare makes room for one more item, and less for further ones than append would: stores hold thousands of short lists.
+func spare[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list
+	}
+	return append(make([]T, 0, len(list)+len(list)/4+1), list...)
 }
 
 // shortened is one way to read a name as a variable and its override.
@@ -168,7 +176,10 @@ func (d *Data) unlinkOverrides(name string) {
 	for _, o := range overridesOf(name) {
 		if v := d.find(o.short); v != nil && slices.Contains(v.overridden, o.override) {
 			v = d.own(o.short)
-			v.overridden = slices.DeleteFunc(slices.Clone(v.overridden), func(x override) bool { return x == o.override })
+			if !v.alone {
+				v.overridden, v.alone = slices.Clone(v.overridden), true
+			}
+			v.overridden = slices.DeleteFunc(v.overridden, func(x override) bool { return x == o.override })
 		}
 	}
 }
@@ -296,7 +307,7 @@ func (d *Data) moveOperations(old *variable, from, to string) error {
 		return nil
 	}
 	d.own(to).overridden = nil
-	for _, o := range old.overridden {
+	for _, o := range slices.Clone(old.overridden) {
 		moved := override{name: strings.ReplaceAll(o.name, from, to), override: o.override}
 		n := d.own(to)
 		n.overridden = append(n.overridden, moved)
@@ -361,7 +372,7 @@ func (v *variable) ownFlag(name string, weak bool) *flagEntry {
 	if f := v.entry(name, weak); f != nil {
 		return f
 	}
-	v.flags = append(v.flags, flagEntry{name: name, weak: weak})
+	v.flags = append(spare(v.flags), flagEntry{name: name, weak: weak})
 	return &v.flags[len(v.flags)-1]
 }
 

@@ -50,6 +50,7 @@ type shared struct {
 	inherited []string                                                     // variables of the environment that metadata may see, sorted
 	// libraries are the functions of files: defs -> *library
 	libraries sync.Map
+	sameTasks sync.Map // what a task consists of -> *Task, while recipes are evaluated
 	flagSlips sync.Map // a task's flag -> the known flag that it is a slip of, or ""
 }
 

@@ -50,7 +50,7 @@ type Recipe struct {
 	Data  *datastore.Data
 }
 
-// Task is one task of a recipe.
+// Task is one task of a recipe. Recipes share tasks that are the same: they must not be changed.
 type Task struct {
 	Name  string            // e.g. "do_fetch"
 	After []string          // tasks of the same recipe that come before it; some may not exist

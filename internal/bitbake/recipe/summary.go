@@ -154,6 +154,27 @@ func (v *variant) perPackage(name string, packages []string) (map[string][]strin
 	return all, nil
 }
 
+// shareTask gives the task that another recipe has, if it is the same.
+func (v *variant) shareTask(t *Task) *Task {
+	var b strings.Builder
+	part := func(s string) {
+		b.WriteString(strconv.Itoa(len(s)))
+		b.WriteByte(':')
+		b.WriteString(s)
+	}
+	part(t.Name)
+	for _, after := range t.After {
+		part(after)
+	}
+	b.WriteByte(';')
+	for _, name := range slices.Sorted(maps.Keys(t.Flags)) {
+		part(name)
+		part(t.Flags[name])
+	}
+	one, _ := v.sameTasks.LoadOrStore(b.String(), t)
+	return one.(*Task)
+}
+
 // tasks reads the tasks that addtask made, with ${} in their names and orders expanded.
 func (v *variant) tasks(r *Recipe) error {
 	for _, raw := range v.d.Tasks() {
@@ -185,7 +206,7 @@ func (v *variant) tasks(r *Recipe) error {
 				v.warn(v.d.LastSet(name), fmt.Sprintf("%s[%s] is set to %q; BitBake wants \"1\"", name, f, value))
 			}
 		}
-		r.Tasks = append(r.Tasks, t)
+		r.Tasks = append(r.Tasks, v.shareTask(t))
 	}
 	return nil
 }

@@ -208,6 +208,7 @@ func (w *World) load(ctx context.Context) error {
 		})
 	}
 	_ = group.Wait()
+	w.loader.sameTasks.Clear()
 	kept := map[string][]*storedRecipe{}
 	failures := make([]error, 0, len(jobs))
 	for i, j := range jobs {
