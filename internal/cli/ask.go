@@ -66,7 +66,7 @@ func (a *app) metadataOptions(o build.Options) metadata.Options {
 }
 
 // spendMemory lets the heap grow further between two garbage collections, unless GOGC says how far: who only asks is done
-// before most collections would pay. The larger the heap is, the less it may grow: openembedded-core takes 1.3 GB.
+// before most collections would pay. The larger the heap is, the less it may grow: openembedded-core takes 1.04 GB.
 func (a *app) spendMemory() {
 	if a.env["GOGC"] == "" {
 		debug.SetGCPercent(400)
@@ -83,10 +83,10 @@ func (p *pacer) adjust() {
 	switch mb := live[0].Value.Uint64() >> 20; {
 	case mb > 750: // no limit can be kept without collecting all the time
 		debug.SetMemoryLimit(math.MaxInt64)
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(25)
 	case mb > 300:
-		debug.SetMemoryLimit(900 << 20)
-		debug.SetGCPercent(50)
+		debug.SetMemoryLimit(800 << 20)
+		debug.SetGCPercent(35)
 	case mb > 100:
 		debug.SetGCPercent(100)
 	}
