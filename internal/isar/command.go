@@ -98,7 +98,7 @@ func (c *Call) mountTree(cmd *sandbox.Cmd, pp, work, deploy string) {
 
 // imagerLayers is the tools tree of this task: the common tools and, for an image task, what its type asks for.
 func (c *Call) imagerLayers(ctx context.Context) ([]string, error) {
-	packages := slices.Clone(shellTools)
+	packages := append(slices.Clone(shellTools), c.programs...)
 	if strings.HasPrefix(c.Name, "do_image_") {
 		more, err := c.Words("INSTALL_image_" + strings.TrimPrefix(c.Name, "do_image_"))
 		if err != nil {

@@ -182,7 +182,9 @@ func (c *Call) shell(ctx context.Context, name string, part int, text string) er
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		return err
 	}
-	cmd, cleanup, err := c.Command(ctx, "/bin/sh", path)
+	sub := *c
+	sub.programs = programsIn(script)
+	cmd, cleanup, err := sub.Command(ctx, "/bin/sh", path)
 	if err != nil {
 		return err
 	}

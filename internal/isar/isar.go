@@ -80,8 +80,9 @@ type Call struct {
 
 	run *runState
 
-	dir   string // working folder of the current function
-	depth int    // of functions that call functions
+	dir      string   // working folder of the current function
+	depth    int      // of functions that call functions
+	programs []string // packages of the tools tree that the current command needs beside the common ones
 }
 
 // runState is what all functions of one running task share.

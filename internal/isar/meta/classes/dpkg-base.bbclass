@@ -1,32 +1,76 @@
-# What all recipes that end in a Debian package share.
+# What all recipes that end in a Debian package share: the tasks from unpacked sources to the repository isar-apt.
 
 inherit multiarch
 inherit debianize
+inherit terminal
+inherit repository
+inherit deb-dl-dir
 inherit essential
-inherit patch
 
 PROVIDES:prepend = "${PN} "
+DEPENDS ?= ""
 RPROVIDES ?= "${PROVIDES}"
 DEB_BUILD_PROFILES ?= ""
 DEB_BUILD_OPTIONS ?= ""
-PP = "/home/builder/${BPN}"
 
+# Git checkouts of n3x borrow no objects from the download folder, so that nothing has to be adjusted.
 do_adjust_git() {
     :
 }
-do_adjust_git[noexec] = "1"
 addtask adjust_git after do_unpack before do_patch
 
-# Overridden by the classes that know how.
+inherit patch
+addtask patch after do_adjust_git
+
+# The sources' folder below WORKDIR.
+def get_package_srcdir(d):
+    s = os.path.abspath(d.getVar('S'))
+    workdir = os.path.abspath(d.getVar('WORKDIR'))
+    if s == workdir:
+        bb.warn('S is WORKDIR itself; packages are built from a folder below it')
+        return ''
+    if not s.startswith(workdir + '/'):
+        bb.warn('S is not below WORKDIR')
+        return s
+    return s[len(workdir) + 1:]
+
+# Where the build root has WORKDIR, and the sources below it.
+PP = "/home/builder/${BPN}"
+PPS ?= "${@get_package_srcdir(d)}"
+
+do_prepare_build() {
+    true
+}
+addtask prepare_build after do_patch do_transform_template
+
+# Packages of this build that others need are in isar-apt from here on; the build itself reads them there.
+do_local_isarapt[depends] += "isar-apt:do_cache_config"
+do_local_isarapt[deptask] = "do_deploy_deb"
+do_local_isarapt() {
+    :
+}
+addtask local_isarapt before do_dpkg_build
+
+# Replaced by the classes that know how.
 dpkg_runbuild() {
-    die "This should never be called, overwrite it in your derived class"
+    die "${PN} inherits dpkg-base, but no class that builds a package; inherit dpkg, dpkg-raw or dpkg-prebuilt"
 }
 
+def isar_deb_build_profiles(d):
+    profiles = d.getVar('DEB_BUILD_PROFILES')
+    if d.getVar('BUILD_ARCH') != d.getVar('PACKAGE_ARCH'):
+        profiles += ' cross'
+    return profiles.strip()
+
+def isar_deb_build_options(d):
+    return d.getVar('DEB_BUILD_OPTIONS').strip()
+
+do_dpkg_build[vardeps] += "dpkg_runbuild DEB_BUILD_PROFILES DEB_BUILD_OPTIONS"
+do_dpkg_build[network] = "${TASK_USE_NETWORK_AND_SUDO}"
 do_dpkg_build() {
     n3x_native dpkg.build
 }
-addtask dpkg_build after do_patch do_transform_template
-do_dpkg_build[deptask] = "do_deploy_deb"
+addtask dpkg_build
 
 do_deploy_deb() {
     n3x_native dpkg.deploy_deb
@@ -35,8 +79,25 @@ addtask deploy_deb after do_dpkg_build before do_build
 do_deploy_deb[deptask] = "do_deploy_deb"
 do_deploy_deb[rdeptask] = "do_deploy_deb"
 do_deploy_deb[depends] += "isar-apt:do_cache_config"
+do_deploy_deb[dirs] = "${S}"
 
 CLEANFUNCS += "deb_clean"
 deb_clean() {
     n3x_native dpkg.clean
 }
+
+# Shells in the build root, with and without the package's build dependencies.
+DEVSHELL_STARTDIR ?= "${S}"
+do_devshell[dirs] = "${DEVSHELL_STARTDIR}"
+do_devshell[nostamp] = "1"
+do_devshell() {
+    n3x_native dpkg.devshell
+}
+addtask devshell after do_local_isarapt do_prepare_build
+
+do_devshell_nodeps[dirs] = "${DEVSHELL_STARTDIR}"
+do_devshell_nodeps[nostamp] = "1"
+do_devshell_nodeps() {
+    n3x_native dpkg.devshell nodeps
+}
+addtask devshell_nodeps after do_local_isarapt do_prepare_build

@@ -9,6 +9,8 @@ python() {
     d.setVar('SRC_URI', ' '.join(items))
 }
 
+do_local_isarapt[noexec] = "1"
+do_dpkg_build[depends] = "${PN}:do_unpack"
 do_dpkg_build() {
     n3x_native dpkg-prebuilt.build
 }

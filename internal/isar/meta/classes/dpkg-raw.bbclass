@@ -15,7 +15,7 @@ addtask install after do_patch do_transform_template before do_prepare_build
 do_prepare_build() {
     :
 }
-addtask prepare_build after do_install before do_dpkg_build
+addtask prepare_build before do_dpkg_build
 
 do_dpkg_build() {
     n3x_native dpkg-raw.build
