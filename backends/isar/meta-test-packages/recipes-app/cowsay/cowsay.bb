@@ -1,0 +1,12 @@
+DESCRIPTION = "Debian's cowsay, built again with a patch: two packages without an architecture"
+MAINTAINER = "n3x <n3x@localhost>"
+
+inherit dpkg
+
+DPKG_ARCH = "all"
+SRC_URI = "apt://cowsay file://patched-version.patch"
+CHANGELOG_V = "<orig-version>+n3x"
+
+do_prepare_build() {
+    deb_add_changelog
+}

@@ -1,0 +1,14 @@
+DESCRIPTION = "Debian's ncompress, built again with a patch: a program in C"
+MAINTAINER = "n3x <n3x@localhost>"
+
+inherit dpkg
+
+SRC_URI = "apt://ncompress file://patched-version.patch"
+CHANGELOG_V = "<orig-version>+n3x"
+
+# Its tests run the program, which a cross build cannot.
+DEB_BUILD_OPTIONS += "nocheck"
+
+do_prepare_build() {
+    deb_add_changelog
+}

@@ -1,0 +1,12 @@
+DESCRIPTION = "All packages of this layer in one image"
+
+inherit image
+
+PV = "1.0"
+
+IMAGE_PREINSTALL += "systemd systemd-sysv udev dbus kmod procps"
+
+TEST_PACKAGES ?= "test-autotools test-cmake test-greet test-config test-prebuilt test-service cowsay ncompress"
+IMAGE_INSTALL += "${TEST_PACKAGES}"
+
+IMAGE_FSTYPES = "ext4"
