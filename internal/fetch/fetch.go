@@ -26,6 +26,7 @@ import (
 // Options are the settings that all sources of a recipe share. DownloadDir is needed, except for file:// sources.
 type Options struct {
 	DownloadDir string   // DL_DIR
+	SourcePool  string   // folder below DL_DIR/deb-src for apt:// sources, e.g. "debian-trixie"
 	GitDir      string   // GITDIR: bare clones; "" is git2 in DownloadDir
 	FilesPath   []string // FILESPATH: where file:// sources are looked up, in this order
 
@@ -39,6 +40,8 @@ type Options struct {
 
 	Git         Git  // how to run git; needed for git sources
 	GitNoShared bool // BB_GIT_NOSHARED: unpacked clones do not borrow objects from DL_DIR
+
+	Debian DebianSources // apt:// sources; nil refuses them
 
 	Client   *http.Client  // nil is a client that honours the proxy variables of this process's environment
 	Retries  int           // further attempts after a passing failure; 0 is 2, negative none
@@ -55,6 +58,15 @@ type Options struct {
 // Git runs the host's git program. [HostGit] is one.
 type Git interface {
 	Git(ctx context.Context, dir string, env []string, args ...string) (stdout, stderr string, status int, err error)
+}
+
+// DebianSources brings source packages of a Debian archive, which it verifies. request is what follows apt://, e.g.
+// "hello=2.10-5".
+type DebianSources interface {
+	// Fetch puts the package's files into the folder dir.
+	Fetch(ctx context.Context, request, dir string) error
+	// Unpack copies the files that Fetch put into from to the folder dir, and unpacks the package below it.
+	Unpack(ctx context.Context, request, from, dir string) error
 }
 
 // Strict is what happens to an http source without checksum.
@@ -167,6 +179,8 @@ func (f *Fetcher) fetchOne(ctx context.Context, s *Source) error {
 		return err
 	case "git":
 		return f.fetchGit(ctx, s)
+	case "apt":
+		return f.fetchApt(ctx, s)
 	}
 	return f.fetchHTTP(ctx, s)
 }
@@ -178,6 +192,8 @@ func (f *Fetcher) Local(s *Source) (string, error) {
 		return f.findFile(s)
 	case "git":
 		return f.cloneDir(s), nil
+	case "apt":
+		return f.aptDir(s), nil
 	case "http", "https":
 		return filepath.Join(f.o.DownloadDir, s.LocalName()), nil
 	}

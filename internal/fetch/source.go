@@ -43,8 +43,8 @@ var sumKinds = []string{"sha512", "sha384", "sha256", "sha1", "md5"}
 // sumLength is the number of hex digits of a checksum.
 var sumLength = map[string]int{"sha512": 128, "sha384": 96, "sha256": 64, "sha1": 40, "md5": 32}
 
-// ParseSources reads a whole SRC_URI. Schemes that cannot be fetched are parsed all the same (apt:// and docker:// are
-// for other rooms); [Fetcher.Fetch] refuses them.
+// ParseSources reads a whole SRC_URI. Schemes that cannot be fetched are parsed all the same; [Fetcher.Fetch] refuses
+// them.
 func ParseSources(r Request) ([]*Source, error) {
 	var out []*Source
 	for _, entry := range strings.Fields(r.SrcURI) {
@@ -230,7 +230,9 @@ func (s *Source) supported() error {
 		return nil
 	case "git":
 		return s.supportedGit()
-	case "apt", "docker":
+	case "apt":
+		return s.supportedApt()
+	case "docker":
 		return diag.Userf(s.Pos, "%s: scheme %q is only fetched for ISAR's package recipes", s.URL, s.Scheme)
 	}
 	e := diag.Userf(s.Pos, "%s: scheme %q is not supported yet", s.URL, s.Scheme)

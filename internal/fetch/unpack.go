@@ -26,6 +26,9 @@ func (f *Fetcher) Unpack(ctx context.Context, s *Source, dir string) error {
 	if s.Scheme == "git" {
 		return f.unpackGit(ctx, s, dir)
 	}
+	if s.Scheme == "apt" {
+		return f.unpackApt(ctx, s, dir)
+	}
 	local, err := f.Local(s)
 	if err != nil {
 		return err

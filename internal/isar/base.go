@@ -16,11 +16,11 @@ import (
 	"n3x/internal/sandbox"
 )
 
-// BaseNatives are the functions of class base and those that it inherits.
-func BaseNatives() map[string]Native {
+// BaseNatives are the functions of class base and those that it inherits. archives serve apt:// sources.
+func BaseNatives(archives *Archives) map[string]Native {
 	return map[string]Native{
-		"base.fetch":              doFetch,
-		"base.unpack":             doUnpack,
+		"base.fetch":              func(ctx context.Context, c *Call) error { return doFetch(ctx, c, archives) },
+		"base.unpack":             func(ctx context.Context, c *Call) error { return doUnpack(ctx, c, archives) },
 		"base.clean":              doClean,
 		"base.cleansstate":        doClean,
 		"base.cleanall":           doCleanAll,
@@ -32,9 +32,9 @@ func BaseNatives() map[string]Native {
 }
 
 // fetcher is what a recipe's SRC_URI and the fetcher's variables say.
-func fetcher(c *Call) (*fetch.Fetcher, []*fetch.Source, error) {
+func fetcher(c *Call, archives *Archives) (*fetch.Fetcher, []*fetch.Source, error) {
 	v, err := c.Values("DL_DIR", "FILESPATH", "PREMIRRORS", "MIRRORS", "BB_NO_NETWORK", "BB_FETCH_PREMIRRORONLY", "BB_STRICT_CHECKSUM",
-		"BB_ALLOWED_NETWORKS", "SRC_URI", "SOURCE_MIRROR_URL")
+		"BB_ALLOWED_NETWORKS", "SRC_URI", "SOURCE_MIRROR_URL", "GITDIR", "BASE_DISTRO", "BASE_DISTRO_CODENAME")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,8 +53,12 @@ func fetcher(c *Call) (*fetch.Fetcher, []*fetch.Source, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	var debian fetch.DebianSources
+	if archives != nil {
+		debian = debianSources{c, archives}
+	}
 	f, err := fetch.New(fetch.Options{
-		DownloadDir: v[0], FilesPath: strings.Split(v[1], ":"), Premirrors: pre, Mirrors: post,
+		DownloadDir: v[0], GitDir: v[10], SourcePool: v[11] + "-" + v[12], Debian: debian, FilesPath: strings.Split(v[1], ":"), Premirrors: pre, Mirrors: post,
 		NoNetwork: truth(v[4]), PremirrorOnly: truth(v[5]), Checksums: fetch.ParseStrict(v[6]), AllowedNetworks: strings.Fields(v[7]),
 		Git: fetch.HostGit{}, Progress: c.Progress,
 		Warn: func(text string) { fmt.Fprintf(c.Log, "WARNING: %s\n", text) },
@@ -82,8 +86,8 @@ func fetcher(c *Call) (*fetch.Fetcher, []*fetch.Source, error) {
 	return f, sources, errors.Join(err, revErr)
 }
 
-func doFetch(ctx context.Context, c *Call) error {
-	f, sources, err := fetcher(c)
+func doFetch(ctx context.Context, c *Call, archives *Archives) error {
+	f, sources, err := fetcher(c, archives)
 	if err != nil {
 		return err
 	}
@@ -140,7 +144,7 @@ func doClean(ctx context.Context, c *Call) error {
 
 // doCleanAll also forgets the recipe's downloads.
 func doCleanAll(ctx context.Context, c *Call) error {
-	f, sources, err := fetcher(c)
+	f, sources, err := fetcher(c, nil)
 	if err != nil {
 		return err
 	}
@@ -254,7 +258,7 @@ func transformTemplate(_ context.Context, c *Call) error {
 
 // applyPatches applies the patches of SRC_URI, in order, to S or to the folder that patchdir names.
 func applyPatches(ctx context.Context, c *Call) error {
-	_, sources, err := fetcher(c)
+	_, sources, err := fetcher(c, nil)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,8 @@ type archive struct {
 	byHash bool
 	config *packet.Config // of the signature; nil = made now
 
+	sources []byte // main/source/Sources
+
 	mu    sync.Mutex
 	files map[string][]byte // by path
 	log   []string          // "path range status"
@@ -151,6 +153,7 @@ func (a *archive) publish(packages ...debian.Package) {
 		"main/binary-amd64/Packages":    packagesFile(packages),
 		"main/binary-arm64/Packages":    nil,
 		"contrib/binary-amd64/Packages": nil,
+		"main/source/Sources":           a.sources,
 	} {
 		for ext, data := range map[string][]byte{"": data, ".gz": gzipped(data)} {
 			sum := sha256.Sum256(data)

@@ -33,6 +33,7 @@ type parsed struct {
 	packages []debian.Package
 	warnings []string // of stanzas that were left out
 	sha256   string   // of the uncompressed file
+	sources  string   // of an index of source packages: its lines, see sourceLine
 }
 
 // cacheWriter collects a Packages file, stanza by stanza.

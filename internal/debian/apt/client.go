@@ -28,6 +28,9 @@ type Client struct {
 	keysOnce sync.Once
 	keys     openpgp.EntityList // of Options.Keyrings
 	keysErr  error
+
+	sourcesLock sync.Mutex
+	sources     []loaded // indices of source packages; nil = not loaded
 }
 
 // Open checks the options. It touches neither the network nor the disk.

@@ -44,17 +44,17 @@ func (g reading) index(ctx context.Context, w wanted) (*parsed, error) {
 		if c.namesOnly && plain != "" && c.use(v.sha256) {
 			return &parsed{sha256: plain}, nil
 		}
-		if p := c.cached(v.sha256); p != nil {
+		if p := c.cached(v.sha256, w.sources); p != nil {
 			return p, nil
 		}
 	}
 	if local, ok := localPath(r.base()); ok {
-		return c.localIndex(r, filepath.Join(local, variants[0].path), variants[0], plain)
+		return g.localIndex(w, filepath.Join(local, variants[0].path), variants[0], plain)
 	}
 	for _, v := range variants {
 		file := c.listFile("by-hash", v.sha256+path.Ext(v.path))
 		if sum, size, err := hashFile(file); err == nil && sum == v.sha256 && size == v.size {
-			return c.parse(r, file, v.sha256, plain)
+			return c.parse(r, w, file, v.sha256, plain)
 		}
 	}
 	var err error
@@ -68,13 +68,13 @@ func (g reading) index(ctx context.Context, w wanted) (*parsed, error) {
 }
 
 // cached is the parsed form of the index with that hash, or nil.
-func (c *Client) cached(sha256 string) *parsed {
+func (c *Client) cached(sha256 string, sources bool) *parsed {
 	file := c.listFile("parsed", sha256)
 	data, err := readString(file)
 	if err != nil {
 		return nil
 	}
-	p, err := loadPackages(data)
+	p, err := loadIndex(data, sources)
 	if err != nil {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (g reading) download(ctx context.Context, w wanted, v variant) (*parsed, er
 			what: v.path + " of " + r.source.String(), pos: r.source.Pos,
 		}, g.meter)
 		if err == nil {
-			return c.parse(r, file, v.sha256, rel.files[w.path()].sha256)
+			return c.parse(r, w, file, v.sha256, rel.files[w.path()].sha256)
 		}
 		if !missing(err) {
 			break
@@ -132,7 +132,8 @@ func (c *Client) transfer(ctx context.Context, d download, m *meter) error {
 }
 
 // localIndex reads an index of a file: repository where it lies.
-func (c *Client) localIndex(r *repository, file string, v variant, plain string) (*parsed, error) {
+func (g reading) localIndex(w wanted, file string, v variant, plain string) (*parsed, error) {
+	c, r := g.c, g.r
 	sum, size, err := hashFile(file)
 	if err != nil {
 		return nil, diag.Failedf(r.source.Pos, "read index of %s: %w", r.source, err)
@@ -141,7 +142,7 @@ func (c *Client) localIndex(r *repository, file string, v variant, plain string)
 		return nil, diag.Failedf(r.source.Pos, "read index %s: %w: it has %d bytes with SHA-256 %s", file, errMismatch, size, sum).
 			WithNote("its Release file expects %d bytes with SHA-256 %s", v.size, v.sha256)
 	}
-	return c.parse(r, file, v.sha256, plain)
+	return c.parse(r, w, file, v.sha256, plain)
 }
 
 // unlisted finds the index of a trusted repository that has no Release file.
@@ -151,7 +152,7 @@ func (g reading) unlisted(ctx context.Context, w wanted) (*parsed, error) {
 	for _, ext := range []string{"", ".gz", ".xz", ".zst", ".bz2"} {
 		d := download{
 			url: join(r.base(), w.path()+ext), size: -1, what: w.path() + ext + " of " + r.source.String(), pos: r.source.Pos,
-			dest: c.listFile("unlisted", r.listName()+"_"+w.arch+"_"+path.Base(w.path())+ext),
+			dest: c.listFile("unlisted", strings.Join([]string{r.listName(), w.component, w.arch, path.Base(w.path()) + ext}, "_")),
 		}
 		d.part = d.dest + ".part"
 		file, local := localPath(d.url)
@@ -170,10 +171,10 @@ func (g reading) unlisted(ctx context.Context, w wanted) (*parsed, error) {
 			if err != nil {
 				return nil, diag.Failedf(r.source.Pos, "read index of %s: %w", r.source, err)
 			}
-			if p := c.cached(sum); p != nil {
+			if p := c.cached(sum, w.sources); p != nil {
 				return p, nil
 			}
-			return c.parse(r, file, sum, "")
+			return c.parse(r, w, file, sum, "")
 		}
 		if first == nil {
 			first = err
@@ -187,7 +188,7 @@ func (g reading) unlisted(ctx context.Context, w wanted) (*parsed, error) {
 
 // parse reads a verified index, keeps its parsed form under the name key and gives it. plain is the SHA-256 that the
 // uncompressed data must have, when that is known.
-func (c *Client) parse(r *repository, file, key, plain string) (*parsed, error) {
+func (c *Client) parse(r *repository, w wanted, file, key, plain string) (*parsed, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, diag.Failedf(r.source.Pos, "read index of %s: %w", r.source, err)
@@ -205,11 +206,15 @@ func (c *Client) parse(r *repository, file, key, plain string) (*parsed, error) 
 	h := sha256.New()
 	ahead := readAhead(z, h)
 	defer ahead.stop()
-	data, err := parsePackages(filepath.Base(r.source.Suite)+"/Packages", ahead, func() string { return hex.EncodeToString(h.Sum(nil)) })
+	read := parsePackages
+	if w.sources {
+		read = parseSourceIndex
+	}
+	data, err := read(filepath.Base(r.source.Suite)+"/"+path.Base(w.path()), ahead, func() string { return hex.EncodeToString(h.Sum(nil)) })
 	if err != nil {
 		return nil, diag.Failedf(r.source.Pos, "read index of %s: %w", r.source, err)
 	}
-	p, err := loadPackages(string(data))
+	p, err := loadIndex(string(data), w.sources)
 	if err != nil {
 		return nil, fmt.Errorf("BUG: the cache that was just made of %s cannot be read", file)
 	}
@@ -221,6 +226,14 @@ func (c *Client) parse(r *repository, file, key, plain string) (*parsed, error) 
 		return nil, c.storeError(err)
 	}
 	return p, nil
+}
+
+// loadIndex reads the parsed form of an index back.
+func loadIndex(data string, sources bool) (*parsed, error) {
+	if sources {
+		return loadSourceIndex(data)
+	}
+	return loadPackages(data)
 }
 
 // prune removes indices that nothing has used for long. What it cannot remove stays.

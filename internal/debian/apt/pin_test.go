@@ -24,7 +24,7 @@ func pinWorld(t *testing.T, files map[string]string, prefs []Preference) (*Clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	repos, err := c.repositories()
+	repos, err := c.repositories("deb")
 	if err != nil {
 		t.Fatal(err)
 	}

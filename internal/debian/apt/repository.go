@@ -24,25 +24,30 @@ type wanted struct {
 	component string // "" in a flat repository
 	arch      string // "" in a flat repository
 	implicit  bool   // architecture "all", which an archive may merge into the others
+	sources   bool   // of source packages; arch is "" then
 	source    Source
 }
 
 // path is where the index stands below the suite, without the suffix of its compression.
 func (w wanted) path() string {
-	if w.component == "" {
+	switch {
+	case w.sources && w.component == "":
+		return "Sources"
+	case w.sources:
+		return w.component + "/source/Sources"
+	case w.component == "":
 		return "Packages"
 	}
 	return w.component + "/binary-" + w.arch + "/Packages"
 }
 
-// repositories groups the sources by what they fetch; the order of the sources stays.
-func (c *Client) repositories() ([]*repository, error) {
+// repositories groups the sources of one type ("deb" or "deb-src") by what they fetch; their order stays.
+func (c *Client) repositories(kind string) ([]*repository, error) {
 	var all []*repository
 	for _, s := range c.opt.Sources {
-		if s.Type != "deb" {
+		if s.Type != kind {
 			continue
 		}
-		arches := c.arches(s)
 		s.Suite = strings.ReplaceAll(s.Suite, "$(ARCH)", string(c.opt.Arches[0]))
 		i := slices.IndexFunc(all, func(r *repository) bool { return r.source.URI == s.URI && r.source.Suite == s.Suite })
 		if i < 0 {
@@ -54,18 +59,7 @@ func (c *Client) repositories() ([]*repository, error) {
 			return nil, diag.Userf(s.Pos, "repository %s %s has other signed-by or trusted options than at %s", s.URI, s.Suite, r.source.Pos).
 				WithHint("give both entries the same options")
 		}
-		if s.Flat() {
-			r.want(wanted{source: s})
-			continue
-		}
-		for _, component := range s.Components {
-			for _, a := range arches {
-				r.want(wanted{component: component, arch: a, source: s})
-			}
-			if !slices.Contains(arches, "all") && !slices.Contains(s.ArchesRemove, "all") {
-				r.want(wanted{component: component, arch: "all", implicit: true, source: s})
-			}
-		}
+		c.wantIndices(r, s)
 	}
 	for _, r := range all {
 		if err := r.checkTarget(); err != nil {
@@ -73,6 +67,28 @@ func (c *Client) repositories() ([]*repository, error) {
 		}
 	}
 	return all, nil
+}
+
+// wantIndices adds the indices that an entry asks for.
+func (c *Client) wantIndices(r *repository, s Source) {
+	sources := s.Type == "deb-src"
+	if s.Flat() {
+		r.want(wanted{source: s, sources: sources})
+		return
+	}
+	arches := c.arches(s)
+	for _, component := range s.Components {
+		if sources {
+			r.want(wanted{component: component, source: s, sources: true})
+			continue
+		}
+		for _, a := range arches {
+			r.want(wanted{component: component, arch: a, source: s})
+		}
+		if !slices.Contains(arches, "all") && !slices.Contains(s.ArchesRemove, "all") {
+			r.want(wanted{component: component, arch: "all", implicit: true, source: s})
+		}
+	}
 }
 
 func (r *repository) checkTarget() error {

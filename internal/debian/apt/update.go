@@ -35,7 +35,7 @@ func (c *Client) Update(ctx context.Context, task *progress.Task) (*State, error
 		return c.Load(ctx)
 	}
 	meter := &meter{task: task}
-	return c.each(ctx, func(ctx context.Context, r *repository) (*opened, error) { return c.refresh(ctx, r, meter) })
+	return c.state(ctx, func(ctx context.Context, r *repository) (*opened, error) { return c.refresh(ctx, r, meter) })
 }
 
 // Digest is [Client.Update] for those who only ask whether anything has changed: it gives the [State]'s digest, without
@@ -50,31 +50,41 @@ func (c *Client) Digest(ctx context.Context, task *progress.Task) (string, error
 }
 
 // Load gives the packages of the last successful update, verified again, without using the network.
-func (c *Client) Load(ctx context.Context) (*State, error) {
+func (c *Client) Load(ctx context.Context) (*State, error) { return c.state(ctx, c.stored) }
+
+// stored loads one repository as the last successful update left it.
+func (c *Client) stored(ctx context.Context, r *repository) (*opened, error) {
 	offline := &Client{opt: c.opt, net: &transport{offline: true}, lim: c.lim, namesOnly: c.namesOnly}
-	return c.each(ctx, func(ctx context.Context, r *repository) (*opened, error) {
-		m := c.storedMetadata(r)
-		if m == nil {
-			if _, local := localPath(r.uri); local || r.trusted() {
-				m = new(metadata)
-			} else {
-				return nil, diag.Failedf(r.source.Pos, "the indices of %s have never been downloaded", r.source).
-					WithHint("run once with the network allowed")
-			}
+	m := c.storedMetadata(r)
+	if m == nil {
+		if _, local := localPath(r.uri); local || r.trusted() {
+			m = new(metadata)
+		} else {
+			return nil, diag.Failedf(r.source.Pos, "the indices of %s have never been downloaded", r.source).
+				WithHint("run once with the network allowed")
 		}
-		if _, local := localPath(r.uri); local {
-			return c.refresh(ctx, r, &meter{})
-		}
-		return offline.complete(ctx, r, m, &meter{})
-	})
+	}
+	if _, local := localPath(r.uri); local {
+		return c.refresh(ctx, r, &meter{})
+	}
+	return offline.complete(ctx, r, m, &meter{})
 }
 
-// each works on all repositories side by side and joins what they give.
-func (c *Client) each(ctx context.Context, work func(context.Context, *repository) (*opened, error)) (*State, error) {
-	repos, err := c.repositories()
+// state works on all repositories of binary packages and joins what they give.
+func (c *Client) state(ctx context.Context, work func(context.Context, *repository) (*opened, error)) (*State, error) {
+	repos, err := c.repositories("deb")
 	if err != nil {
 		return nil, err
 	}
+	results, err := c.each(ctx, repos, work)
+	if err != nil {
+		return nil, err
+	}
+	return c.assemble(results), nil
+}
+
+// each works on repositories side by side. When all are well, what was fetched becomes the state on disk.
+func (c *Client) each(ctx context.Context, repos []*repository, work func(context.Context, *repository) (*opened, error)) ([]*opened, error) {
 	results := make([]*opened, len(repos))
 	failures := make([]error, len(repos))
 	var g errgroup.Group // without its context: all faults are reported, not only the first
@@ -103,7 +113,7 @@ func (c *Client) each(ctx context.Context, work func(context.Context, *repositor
 	if changed {
 		c.prune()
 	}
-	return c.assemble(results), nil
+	return results, nil
 }
 
 // raceTries is how often a repository is read anew that changed while it was read.

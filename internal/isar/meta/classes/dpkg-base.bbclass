@@ -38,6 +38,14 @@ def get_package_srcdir(d):
 PP = "/home/builder/${BPN}"
 PPS ?= "${@get_package_srcdir(d)}"
 
+# A Debian source package is unpacked as S. What is there of an earlier run, or of another version, goes first.
+python() {
+    for uri in (d.getVar('SRC_URI', False) or '').split():
+        if uri.startswith('apt://'):
+            d.appendVarFlag('do_unpack', 'cleandirs', ' ' + (d.getVar('S') or ''))
+            break
+}
+
 do_prepare_build() {
     true
 }
