@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -200,48 +198,4 @@ func hashPassword(ctx context.Context, c *isar.Call, password string) (string, e
 		return "", err
 	}
 	return strings.TrimSpace(out.String()), nil
-}
-
-// addFiles copies the entries of ROOTFS_ADDITIONAL_FILES into the tree.
-func addFiles(_ context.Context, c *isar.Call) error {
-	names, err := c.Words("ROOTFS_ADDITIONAL_FILES")
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	t, err := tree(c)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		source, err := c.Flag("ROOTFS_ADDITIONAL_FILE_"+name, "source")
-		if err != nil {
-			return err
-		}
-		target, err := c.Flag("ROOTFS_ADDITIONAL_FILE_"+name, "destination")
-		if err != nil {
-			return err
-		}
-		if source == "" || target == "" {
-			return diag.Userf(c.Pos, "ROOTFS_ADDITIONAL_FILE_%s needs both flags, [source] and [destination]", name)
-		}
-		data, err := os.ReadFile(source)
-		if err != nil {
-			return diag.Userf(c.Pos, "ROOTFS_ADDITIONAL_FILE_%s: %w", name, err)
-		}
-		path, err := inside(t, target)
-		if err != nil {
-			return err
-		}
-		info, err := os.Stat(source)
-		if err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, data, info.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

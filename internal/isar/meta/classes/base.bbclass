@@ -30,6 +30,22 @@ def deb_list_beautify(d, varname):
 def isar_export_proxies(d):
     return ''
 
+def isar_export_ccache(d):
+    return ''
+
+# A preference for a recipe holds for its native variant too.
+python multiarch_preferred_providers_handler() {
+    prefix = 'PREFERRED_PROVIDER_'
+    if e.data.getVar('HOST_ARCH') == e.data.getVar('DISTRO_ARCH'):
+        return
+    for name in [n for n in e.data.keys() if n.startswith(prefix) and not n.endswith('-native')]:
+        value = e.data.getVar(name)
+        if value and not e.data.getVar(name + '-native'):
+            e.data.setVar(name + '-native', value + '-native')
+}
+addhandler multiarch_preferred_providers_handler
+multiarch_preferred_providers_handler[eventmask] = "bb.event.ConfigParsed"
+
 die() {
     bbfatal "$*"
 }

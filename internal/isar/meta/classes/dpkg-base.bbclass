@@ -7,7 +7,6 @@ inherit repository
 inherit deb-dl-dir
 inherit essential
 
-PROVIDES:prepend = "${PN} "
 DEPENDS ?= ""
 RPROVIDES ?= "${PROVIDES}"
 DEB_BUILD_PROFILES ?= ""
@@ -72,6 +71,10 @@ def isar_deb_build_profiles(d):
 
 def isar_deb_build_options(d):
     return d.getVar('DEB_BUILD_OPTIONS').strip()
+
+# The build sets these itself; recipes still call this for its side effect in ISAR.
+def isar_export_build_settings(d):
+    return ''
 
 do_dpkg_build[vardeps] += "dpkg_runbuild DEB_BUILD_PROFILES DEB_BUILD_OPTIONS"
 do_dpkg_build[network] = "${TASK_USE_NETWORK_AND_SUDO}"

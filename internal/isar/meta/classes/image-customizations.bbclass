@@ -1,8 +1,19 @@
-# Packages made by class dpkg-customization; refused until that class is supported.
-CUSTOMIZATIONS ??= ""
-LIST_VARIABLES += "CUSTOMIZATIONS"
+# Installs the packages that CUSTOMIZATIONS names, in their form for this distribution, machine and image.
 
-python() {
-    if (d.getVar('CUSTOMIZATIONS') or '').split():
-        raise bb.parse.SkipRecipe("CUSTOMIZATIONS is set, and its class dpkg-customization is not supported by n3x yet")
-}
+inherit customization-base
+
+def customization_packages(d):
+    names = d.getVar('CUSTOMIZATIONS').split()
+    if not names:
+        return ''
+    image = d.getVar('BPN')
+    d.setVar('IMAGE', image if image in (d.getVar('CUSTOMIZATION_FOR_IMAGES') or '').split() else '')
+    before = d.getVar('CUSTOMIZATION_PREFIX')
+    behind = d.getVar('CUSTOMIZATION_SUFFIX')
+    if before:
+        before += '-'
+    behind = '-customization-' + behind if behind else '-customization'
+    return ' '.join([before + name + behind for name in names])
+
+CUSTOMIZATION_PACKAGES = "${@ customization_packages(d) }"
+IMAGE_INSTALL:append = " ${CUSTOMIZATION_PACKAGES}"
