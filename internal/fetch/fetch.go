@@ -177,7 +177,7 @@ func (f *Fetcher) fetchOne(ctx context.Context, s *Source) error {
 	case "file":
 		_, err := f.Local(s)
 		return err
-	case "git":
+	case "git", "gitsm":
 		return f.fetchGit(ctx, s)
 	case "apt":
 		return f.fetchApt(ctx, s)
@@ -190,7 +190,7 @@ func (f *Fetcher) Local(s *Source) (string, error) {
 	switch s.Scheme {
 	case "file":
 		return f.findFile(s)
-	case "git":
+	case "git", "gitsm":
 		return f.cloneDir(s), nil
 	case "apt":
 		return f.aptDir(s), nil

@@ -32,17 +32,27 @@ func (f *Fetcher) git(ctx context.Context, dir string, args ...string) (string, 
 	return out, nil
 }
 
-// fetchGit makes sure that the bare clone holds the revision.
+// fetchGit makes sure that the bare clone holds the revision, and of gitsm:// sources, that those of all submodules do.
 func (f *Fetcher) fetchGit(ctx context.Context, s *Source) error {
+	if s.Params["branch"] == "" && s.withBranch() {
+		f.warn(s.URL + " has no branch parameter; master is taken, as BitBake does. Add ;branch=<name>")
+	}
+	if err := f.fetchRepository(ctx, s); err != nil || s.Scheme != "gitsm" {
+		return err
+	}
+	return f.fetchSubmodules(ctx, s, 0)
+}
+
+func (f *Fetcher) fetchRepository(ctx context.Context, s *Source) error {
+	if err := f.resolve(ctx, s); err != nil {
+		return err
+	}
 	clone := f.cloneDir(s)
 	lock, err := f.lock(ctx, clone)
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
-	if _, err := f.resolve(ctx, s); err != nil {
-		return err
-	}
 	if f.cloneHas(ctx, s, clone) {
 		return f.refuseLFS(ctx, s, clone)
 	}
@@ -124,10 +134,21 @@ func (f *Fetcher) cloneFrom(ctx context.Context, s *Source, address, clone strin
 	if f.cloneHas(ctx, s, clone) {
 		return nil
 	}
-	if s.flag("nobranch") || s.flag("usehead") {
-		return fmt.Errorf("it does not hold revision %s", s.Revision)
+	return f.lacks(ctx, s, clone)
+}
+
+// lacks says which revision a clone does not hold.
+func (f *Fetcher) lacks(ctx context.Context, s *Source, clone string) error {
+	for _, r := range s.refs() {
+		switch {
+		case f.cloneHasRef(ctx, s, r, clone):
+		case s.withBranch():
+			return fmt.Errorf("it does not hold revision %s in branch %s", r.Revision, r.Branch)
+		default:
+			return fmt.Errorf("it does not hold revision %s", r.Revision)
+		}
 	}
-	return fmt.Errorf("it does not hold revision %s in branch %s", s.Revision, s.Params["branch"])
+	return fmt.Errorf("it does not hold tag %s", s.Params["tag"])
 }
 
 // tempDir is a new folder beside path.
@@ -159,18 +180,13 @@ func (f *Fetcher) isBare(ctx context.Context, dir string) bool {
 	return err == nil && strings.TrimSpace(out) == real
 }
 
-// cloneHas reports whether the clone holds the revision, in the branch when one is asked for, and the tag.
+// cloneHas reports whether the clone holds the revisions, in their branches when such are asked for, and the tag.
 func (f *Fetcher) cloneHas(ctx context.Context, s *Source, clone string) bool {
-	if !f.isBare(ctx, clone) || !gitHash.MatchString(s.Revision) {
+	if !f.isBare(ctx, clone) {
 		return false
 	}
-	if s.flag("nobranch") || s.flag("usehead") {
-		if _, err := f.git(ctx, clone, "cat-file", "-e", s.Revision+"^{commit}"); err != nil {
-			return false
-		}
-	} else {
-		out, err := f.git(ctx, clone, "branch", "--contains", s.Revision, "--list", s.Params["branch"])
-		if err != nil || strings.TrimSpace(out) == "" {
+	for _, r := range s.refs() {
+		if !f.cloneHasRef(ctx, s, r, clone) {
 			return false
 		}
 	}
@@ -181,6 +197,18 @@ func (f *Fetcher) cloneHas(ctx context.Context, s *Source, clone string) bool {
 	return true
 }
 
+func (f *Fetcher) cloneHasRef(ctx context.Context, s *Source, r Ref, clone string) bool {
+	if !gitHash.MatchString(r.Revision) {
+		return false
+	}
+	if !s.withBranch() {
+		_, err := f.git(ctx, clone, "cat-file", "-e", r.Revision+"^{commit}")
+		return err == nil
+	}
+	out, err := f.git(ctx, clone, "branch", "--contains", r.Revision, "--list", r.Branch)
+	return err == nil && strings.TrimSpace(out) != ""
+}
+
 // gitMirror brings the clone from a mirror: another repository, or the tarball of a bare clone.
 func (f *Fetcher) gitMirror(ctx context.Context, s *Source, address, clone string) error {
 	m, err := Parse(address)
@@ -189,7 +217,7 @@ func (f *Fetcher) gitMirror(ctx context.Context, s *Source, address, clone strin
 	}
 	tarball := filepath.Join(f.o.DownloadDir, s.gitTarball())
 	switch m.Scheme {
-	case "git":
+	case "git", "gitsm":
 		return f.cloneFrom(ctx, s, m.gitAddress(), clone)
 	case "file":
 		if st, err := os.Stat(m.Path); err != nil {
@@ -229,7 +257,7 @@ func (f *Fetcher) cloneFromTarball(ctx context.Context, s *Source, tarball, clon
 		return err
 	}
 	if !f.cloneHas(ctx, s, clone) {
-		return fmt.Errorf("it does not hold revision %s", s.Revision)
+		return f.lacks(ctx, s, clone)
 	}
 	return nil
 }

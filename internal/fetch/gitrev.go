@@ -15,19 +15,44 @@ func (f *Fetcher) ResolveRevision(ctx context.Context, s *Source) (string, error
 	if err := s.supported(); err != nil {
 		return "", err
 	}
-	if s.Scheme != "git" {
+	if !s.isGit() {
 		return "", fmt.Errorf("BUG: %s is no git source", s.URL)
 	}
-	return f.resolve(ctx, s)
+	err := f.resolve(ctx, s)
+	return s.Revision, err
 }
 
-func (f *Fetcher) resolve(ctx context.Context, s *Source) (string, error) {
-	if gitHash.MatchString(s.Revision) {
-		return s.Revision, nil
+// resolve replaces branches and tags by the commits that they are now.
+func (f *Fetcher) resolve(ctx context.Context, s *Source) error {
+	var refs map[string]string
+	var err error
+	for i, r := range s.refs() {
+		if gitHash.MatchString(r.Revision) {
+			continue
+		}
+		if refs == nil {
+			if refs, err = f.listRefs(ctx, s); err != nil {
+				return err
+			}
+		}
+		id, err := s.lookUp(refs, r)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			s.Revision = id
+		} else {
+			s.Also[i-1].Revision = id
+		}
 	}
-	want := s.Revision
+	return nil
+}
+
+// lookUp finds the commit of a branch or tag.
+func (s *Source) lookUp(refs map[string]string, r Ref) (string, error) {
+	want := r.Revision
 	if want == "" {
-		want = s.Params["branch"]
+		want = r.Branch
 		if s.flag("usehead") {
 			want = "HEAD"
 		}
@@ -36,13 +61,8 @@ func (f *Fetcher) resolve(ctx context.Context, s *Source) (string, error) {
 	if strings.HasPrefix(want, "refs/") || want == "HEAD" {
 		names = []string{want, want + "^{}"}
 	}
-	refs, err := f.listRefs(ctx, s)
-	if err != nil {
-		return "", err
-	}
 	for _, n := range names {
 		if id := refs[n]; id != "" {
-			s.Revision = id
 			return id, nil
 		}
 	}

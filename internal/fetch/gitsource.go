@@ -23,20 +23,27 @@ func (s *Source) supportedGit() error {
 	if p := s.gitProtocol(); !slices.Contains(gitProtocols, p) {
 		return diag.Userf(s.Pos, "%s: protocol %q is not known", s.URL, p).WithHint("it is one of %s", strings.Join(gitProtocols, ", "))
 	}
-	if s.Params["branch"] == "" && !s.flag("nobranch") && !s.flag("usehead") {
-		return diag.Userf(s.Pos, "%s: neither branch= nor nobranch=1 is given", s.URL).WithHint("add ;branch=main")
-	}
 	if s.flag("usehead") && s.gitProtocol() != "file" {
 		return diag.Userf(s.Pos, "%s: usehead=1 is for local repositories (protocol=file)", s.URL)
 	}
-	if strings.HasPrefix(s.Params["branch"], "-") {
-		return diag.Userf(s.Pos, "%s: the branch begins with a dash, which git would take for an option", s.URL)
-	}
-	if s.flag("rebaseable") {
-		return diag.Userf(s.Pos, "%s: rebaseable=1 is not supported yet", s.URL)
+	for _, r := range s.refs() {
+		if strings.HasPrefix(r.Branch, "-") {
+			return diag.Userf(s.Pos, "%s: the branch begins with a dash, which git would take for an option", s.URL)
+		}
 	}
 	return nil
 }
+
+// isGit reports whether git brings the source.
+func (s *Source) isGit() bool { return s.Scheme == "git" || s.Scheme == "gitsm" }
+
+// refs are the revisions that a git source names, the one to check out first.
+func (s *Source) refs() []Ref {
+	return append([]Ref{{Name: s.Name(), Branch: s.branchName, Revision: s.Revision}}, s.Also...)
+}
+
+// withBranch reports whether the revisions must be on their branches.
+func (s *Source) withBranch() bool { return !s.flag("nobranch") && !s.flag("usehead") }
 
 // flag is a parameter that is 1 or 0.
 func (s *Source) flag(name string) bool { return s.Params[name] == "1" }
@@ -59,18 +66,26 @@ func (s *Source) gitProtocol() string {
 }
 
 // gitAddress is what git clones from.
-func (s *Source) gitAddress() string {
+func (s *Source) gitAddress() string { return s.addressOf(s.Path) }
+
+func (s *Source) addressOf(path string) string {
 	user := ""
 	if s.User != "" {
 		user = s.User + "@"
 	}
-	return s.gitProtocol() + "://" + user + s.Host + quotePath(s.Path)
+	return s.gitProtocol() + "://" + user + s.Host + quotePath(path)
 }
 
 // gitName is the folder name of the source's bare clone, e.g. "github.com.ilbers.isar.git".
 func (s *Source) gitName() string {
 	name := strings.ReplaceAll(s.Host, ":", ".") + strings.NewReplacer("/", ".", "*", ".", " ", "_", "(", "_", ")", "_").Replace(s.Path)
-	return strings.TrimPrefix(name, ".")
+	name = strings.TrimPrefix(name, ".")
+	if s.flag("rebaseable") { // upstream may drop the revision: each has a clone of its own
+		for _, r := range s.refs() {
+			name += "_" + r.Revision
+		}
+	}
+	return name
 }
 
 // gitTarball is the name under which mirrors keep the bare clone.

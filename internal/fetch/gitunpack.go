@@ -20,7 +20,7 @@ func (f *Fetcher) unpackGit(ctx context.Context, s *Source, dir string) error {
 	if !f.cloneHas(ctx, s, clone) {
 		return diag.Failedf(s.Pos, "unpack %s: %s does not hold revision %s", s.URL, clone, s.Revision)
 	}
-	dest, err := f.gitDest(s, dir)
+	dest, err := s.gitDest(dir)
 	if err != nil {
 		return err
 	}
@@ -41,11 +41,14 @@ func (f *Fetcher) unpackGit(ctx context.Context, s *Source, dir string) error {
 			return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 		}
 	}
-	return f.checkTag(ctx, s, dest)
+	if err := f.checkTag(ctx, s, dest); err != nil || s.Scheme != "gitsm" {
+		return err
+	}
+	return f.unpackSubmodules(ctx, s, dest)
 }
 
 // gitDest is the folder of the checkout.
-func (f *Fetcher) gitDest(s *Source, dir string) (string, error) {
+func (s *Source) gitDest(dir string) (string, error) {
 	base, err := s.subdir(dir)
 	if err != nil {
 		return "", err
@@ -84,7 +87,7 @@ func (f *Fetcher) cloneArgs(s *Source, clone, dest string) []string {
 }
 
 func (s *Source) checkoutSteps() [][]string {
-	branch, withBranch := s.Params["branch"], !s.flag("nobranch") && !s.flag("usehead")
+	branch, withBranch := s.branchName, s.withBranch()
 	if sub := s.Params["subpath"]; sub != "" && !s.flag("nocheckout") && !s.flag("bareclone") {
 		steps := [][]string{{"read-tree", s.Revision + ":" + sub}, {"checkout-index", "-q", "-f", "-a"},
 			{"update-ref", "--no-deref", "HEAD", s.Revision}}
@@ -121,4 +124,12 @@ func (f *Fetcher) checkTag(ctx context.Context, s *Source, dest string) error {
 			WithHint("correct tag= or the revision")
 	}
 	return nil
+}
+
+// Checkout is where unpacking a git source below dir puts it, "" for sources that are not git's.
+func (s *Source) Checkout(dir string) (string, error) {
+	if !s.isGit() {
+		return "", nil
+	}
+	return s.gitDest(dir)
 }

@@ -181,11 +181,11 @@ func (m *Mirror) apply(address string, s *Source, words map[string]string) strin
 func (m *Mirror) fileName(p string, from mirrorURL, s *Source) (result string, dropParams bool) {
 	base := ""
 	switch {
-	case s.Scheme == "git" && from.part[partScheme] != m.replace.part[partScheme]:
+	case s.isGit() && from.part[partScheme] != m.replace.part[partScheme]:
 		base, dropParams = s.gitTarball(), true
-	case s.Scheme == "git" && from.part[partScheme] != "git":
+	case s.isGit() && from.part[partScheme] != "git" && from.part[partScheme] != "gitsm":
 		base = s.gitTarball()
-	case s.Scheme != "git":
+	case !s.isGit():
 		base = path.Base(s.storedName())
 	}
 	if base == "" {

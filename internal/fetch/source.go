@@ -23,8 +23,18 @@ type Source struct {
 	Path     string // unescaped, without query; of file://, with or without a leading slash
 	Params   map[string]string
 
+	branchName string // of git: the branch that holds Revision
+
 	Sums     map[string]string // expected checksums by kind, e.g. "sha256" -> 64 hex digits
 	Revision string            // of git: a commit, tag or branch (SRCREV, rev= or tag=); "" is the branch's head
+	Also     []Ref             // of git with several names: those behind the first, whose revisions must be there too
+}
+
+// Ref is a further revision that a git source names.
+type Ref struct {
+	Name     string // for SRCREV_<name>
+	Branch   string // "" with nobranch=1
+	Revision string // as Source.Revision
 }
 
 // Request is what a recipe says about its sources.
@@ -56,12 +66,8 @@ func ParseSources(r Request) ([]*Source, error) {
 		if err := s.setSums(r.Flags); err != nil {
 			return nil, err
 		}
-		if s.Scheme == "git" {
-			srcrev := ""
-			if r.Revision != nil {
-				srcrev = r.Revision(s.Name())
-			}
-			if err := s.setRevision(srcrev); err != nil {
+		if s.isGit() {
+			if err := s.setRevisions(r.Revision); err != nil {
 				return nil, err
 			}
 		}
@@ -99,9 +105,6 @@ func Parse(entry string) (*Source, error) {
 	}
 	if strings.ContainsRune(s.Path, 0) {
 		return nil, fmt.Errorf("%q: the path holds a NUL byte", entry)
-	}
-	if strings.Contains(s.Params["name"], ",") {
-		return nil, fmt.Errorf("%q: several names in one entry are not supported", entry)
 	}
 	return s, nil
 }
@@ -184,35 +187,71 @@ func (s *Source) setSums(flags map[string]string) error {
 	return nil
 }
 
-// setRevision combines SRCREV with the rev= and tag= parameters.
-func (s *Source) setRevision(srcrev string) error {
-	if srcrev == "INVALID" {
-		srcrev = ""
+// setRevisions combines SRCREV with the rev= and tag= parameters, for each name of the entry.
+func (s *Source) setRevisions(srcrev func(name string) string) error {
+	names := strings.Split(s.Name(), ",")
+	branches := strings.Split(s.Params["branch"], ",")
+	if s.Params["branch"] == "" && !s.flag("nobranch") && !s.flag("usehead") {
+		branches = []string{"master"} // BitBake 2.8's default, of which it warns
 	}
-	rev, tag := s.Params["rev"], s.Params["tag"]
-	switch {
-	case rev != "" && srcrev != "" && rev != srcrev:
-		return diag.Userf(s.Pos, "%s: rev=%s contradicts SRCREV %s", s.URL, rev, srcrev).WithHint("remove one of them")
-	case rev != "":
-		s.Revision = rev
-	case srcrev == "AUTOINC":
-		s.Revision = ""
-	case srcrev != "":
-		s.Revision = srcrev
-	case tag != "":
-		s.Revision = tag
-	default:
-		return diag.Userf(s.Pos, "%s: no revision is set", s.URL).
-			WithHint("set SRCREV (for name=x: SRCREV_x) to a commit, or add ;rev=<commit>")
+	if len(names) != len(branches) {
+		return diag.Userf(s.Pos, "%s: it has %d names, but %d branches", s.URL, len(names), len(branches)).
+			WithHint("give as many in branch= as in name=, separated by commas")
 	}
-	if strings.HasPrefix(s.Revision, "-") || strings.HasPrefix(tag, "-") {
-		return diag.Userf(s.Pos, "%s: revision %q begins with a dash, which git would take for an option", s.URL, s.Revision)
+	s.Also = nil
+	for i, name := range names {
+		rev := ""
+		if srcrev != nil {
+			rev = srcrev(name)
+		}
+		rev, err := s.revision(name, rev)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			s.Revision, s.branchName = rev, branches[0]
+		} else {
+			s.Also = append(s.Also, Ref{Name: name, Branch: branches[i], Revision: rev})
+		}
 	}
 	return nil
 }
 
+// revision combines SRCREV with the rev= and tag= parameters.
+func (s *Source) revision(name, srcrev string) (string, error) {
+	if srcrev == "INVALID" {
+		srcrev = ""
+	}
+	rev, tag := s.Params["rev"], s.Params["tag"]
+	var found string
+	switch {
+	case rev != "" && srcrev != "" && rev != srcrev:
+		return "", diag.Userf(s.Pos, "%s: rev=%s contradicts SRCREV %s", s.URL, rev, srcrev).WithHint("remove one of them")
+	case rev != "" && tag != "":
+		return "", diag.Userf(s.Pos, "%s: rev= and tag= exclude each other", s.URL).WithHint("remove one of them")
+	case rev != "":
+		found = rev
+	case srcrev == "AUTOINC":
+		return "", nil
+	case srcrev != "":
+		found = srcrev
+	case tag != "":
+		found = tag
+	default:
+		key := "SRCREV"
+		if name != "default" {
+			key += "_" + name
+		}
+		return "", diag.Userf(s.Pos, "%s: no revision is set", s.URL).WithHint("set %s to a commit, or add ;rev=<commit>", key)
+	}
+	if strings.HasPrefix(found, "-") || strings.HasPrefix(tag, "-") {
+		return "", diag.Userf(s.Pos, "%s: revision %q begins with a dash, which git would take for an option", s.URL, found)
+	}
+	return found, nil
+}
+
 // schemes that BitBake or ISAR know and n3x cannot fetch yet.
-var knownSchemes = []string{"ftp", "ftps", "gitsm", "gitannex", "svn", "hg", "bzr", "cvs", "npm", "npmsw", "crate", "gomod", "gomodgit",
+var knownSchemes = []string{"ftp", "ftps", "gitannex", "svn", "hg", "bzr", "cvs", "npm", "npmsw", "crate", "gomod", "gomodgit",
 	"s3", "gs", "az", "sftp", "ssh", "p4", "osc", "repo", "perforce", "clearcase"}
 
 // supported refuses what cannot be fetched or would be ignored, by name.
@@ -228,7 +267,7 @@ func (s *Source) supported() error {
 			return diag.Userf(s.Pos, "%s: the name %q leads out of DL_DIR", s.URL, name)
 		}
 		return nil
-	case "git":
+	case "git", "gitsm":
 		return s.supportedGit()
 	case "apt":
 		return s.supportedApt()

@@ -23,7 +23,7 @@ func (f *Fetcher) Unpack(ctx context.Context, s *Source, dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 	}
-	if s.Scheme == "git" {
+	if s.isGit() {
 		return f.unpackGit(ctx, s, dir)
 	}
 	if s.Scheme == "apt" {

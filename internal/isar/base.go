@@ -28,6 +28,7 @@ func BaseNatives(archives *Archives) map[string]Native {
 		"base.showdata":           showData,
 		"base.transform_template": transformTemplate,
 		"base.patch":              applyPatches,
+		"base.adjust_git":         adjustGit,
 	}
 }
 

@@ -12,9 +12,9 @@ RPROVIDES ?= "${PROVIDES}"
 DEB_BUILD_PROFILES ?= ""
 DEB_BUILD_OPTIONS ?= ""
 
-# Git checkouts of n3x borrow no objects from the download folder, so that nothing has to be adjusted.
+# Git checkouts borrow objects from the clones in DL_DIR, by way of a link that the build root has too.
 do_adjust_git() {
-    :
+    n3x_native base.adjust_git
 }
 addtask adjust_git after do_unpack before do_patch
 
