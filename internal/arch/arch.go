@@ -1,7 +1,11 @@
 // Package arch names processor architectures as the parts of a Debian build name them.
 package arch
 
-import "runtime"
+import (
+	"maps"
+	"runtime"
+	"slices"
+)
 
 // Arch is a Debian architecture name, e.g. "amd64". "all" is not an Arch of a machine but is valid for a package.
 type Arch string
@@ -44,7 +48,11 @@ func (a Arch) EFI() string { return table[a].efi }
 // QEMU is the suffix of the system emulator, e.g. "x86_64" in qemu-system-x86_64.
 func (a Arch) QEMU() string { return table[a].qemu }
 
-// RunsOn reports whether programs of a run natively on a machine of architecture host.
+// All are the architectures that n3x knows, sorted.
+func All() []Arch { return slices.Sorted(maps.Keys(table)) }
+
+// RunsOn reports whether programs of a can run natively on a machine of architecture host. For a 32-bit architecture on a
+// 64-bit one, a particular kernel or processor may lack what it needs.
 func (a Arch) RunsOn(host Arch) bool {
-	return a == host || a == "all" || (host == "amd64" && a == "i386")
+	return a == host || a == "all" || (host == "amd64" && a == "i386") || (host == "arm64" && a == "armhf")
 }

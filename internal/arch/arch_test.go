@@ -26,7 +26,7 @@ func TestRunsOn(t *testing.T) {
 	for _, c := range []struct {
 		a, host Arch
 		want    bool
-	}{{"amd64", "amd64", true}, {"i386", "amd64", true}, {"all", "arm64", true}, {"amd64", "i386", false}, {"arm64", "amd64", false}} {
+	}{{"amd64", "amd64", true}, {"i386", "amd64", true}, {"all", "arm64", true}, {"amd64", "i386", false}, {"arm64", "amd64", false}, {"armhf", "arm64", true}, {"armhf", "amd64", false}} {
 		if c.a.RunsOn(c.host) != c.want {
 			t.Errorf("%s on %s: %v", c.a, c.host, !c.want)
 		}

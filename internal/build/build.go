@@ -287,7 +287,7 @@ func (s *session) wire() error {
 			natives[name] = f
 		}
 	}
-	s.engine = &isar.Engine{Natives: natives, Python: python{s.world}, Tools: recorded}
+	s.engine = &isar.Engine{Natives: natives, Python: python{s.world}, Tools: recorded, Emulator: recorded.Emulate}
 	if s.o.Replay != nil {
 		s.engine.Replay = s.replay
 	}

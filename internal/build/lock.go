@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"n3x/internal/arch"
 	"n3x/internal/atomicfile"
 	"n3x/internal/debian"
 	"n3x/internal/debian/apt"
@@ -326,6 +327,14 @@ func (r recordingTools) Layers(ctx context.Context, packages ...string) ([]strin
 		return nil, err
 	}
 	return r.provider.Layers(ctx, packages...)
+}
+
+// Emulate is [tools.Provider.Emulate].
+func (r recordingTools) Emulate(ctx context.Context, a arch.Arch) error {
+	if err := r.record.add(toolsKey, []string{tools.EmulatorPackage}); err != nil {
+		return err
+	}
+	return r.provider.Emulate(ctx, a)
 }
 
 func (s *session) providerOf(archive string) (*tools.Provider, error) {

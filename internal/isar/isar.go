@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"n3x/internal/arch"
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/diag"
 	"n3x/internal/progress"
@@ -55,7 +56,9 @@ type Engine struct {
 	Natives map[string]Native
 	Python  Python
 	Tools   Tools
-	Replay  func(c *Call) string // the command that runs a failed task again, to be shown to the user
+	// Emulator makes programs of a foreign architecture run in sandboxes; see [Call.Emulate]. nil = only what the host runs itself.
+	Emulator func(ctx context.Context, a arch.Arch) error
+	Replay   func(c *Call) string // the command that runs a failed task again, to be shown to the user
 
 	trees sync.Map // work folder -> *sync.Mutex: one task at a time has a recipe's root file system mounted
 }

@@ -69,7 +69,7 @@ func (e *Engine) Aside(ctx context.Context, t Task, f Native) error {
 }
 
 func (e *Engine) runLogged(ctx context.Context, c *Call) error {
-	unlock, err := c.openTree()
+	unlock, err := c.openTree(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package isar
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -47,7 +48,7 @@ func (t *Tree) Dirs() []string {
 
 // openTree mounts the recipe's root file system if it has one, as its tasks so far left it, with a fresh layer on
 // top. The returned function lets the next task of the recipe have it.
-func (c *Call) openTree() (unlock func() error, err error) {
+func (c *Call) openTree(ctx context.Context) (unlock func() error, err error) {
 	v, err := c.Values("ROOTFSDIR", "WORKDIR")
 	if err != nil {
 		return nil, err
@@ -63,6 +64,9 @@ func (c *Call) openTree() (unlock func() error, err error) {
 	if err == nil {
 		layers = slices.DeleteFunc(layers, func(l Layer) bool { return !slices.Contains(c.Ancestors, l.Task) })
 		if len(layers) > 0 {
+			err = c.emulateTree(ctx)
+		}
+		if len(layers) > 0 && err == nil {
 			err = c.MountTree(layers)
 		}
 	}

@@ -9,8 +9,8 @@
 // Equal packages and options give equal layers, byte for byte, whatever the clock, the user, the host and the directory:
 // what scripts leave of the moment is removed, times are set, and SOURCE_DATE_EPOCH is the time of the newest package.
 //
-// Everything here runs inside [sandbox.Enter]. Refused are packages of an architecture that neither this machine nor a
-// registered emulator runs, sets without dpkg, and Pre-Depends that lead in a circle.
+// Everything here runs inside [sandbox.Enter]. Refused are packages of an architecture that neither this machine nor an
+// emulator ([sandbox.Emulate], or the host's registration) runs, sets without dpkg, and Pre-Depends that lead in a circle.
 //
 // It mirrors what apt's package manager and mmdebstrap do with dpkg, and ISAR's rootfs.bbclass in what it leaves out.
 package rootfs
@@ -64,7 +64,7 @@ type Layer struct {
 
 // Install makes the layer o.Dir. When it fails, there is no o.Dir.
 func Install(ctx context.Context, o Options) (*Layer, error) {
-	if err := o.validate(); err != nil {
+	if err := o.validate(ctx); err != nil {
 		return nil, err
 	}
 	have, err := installed(o.Below)
@@ -101,8 +101,8 @@ func Install(ctx context.Context, o Options) (*Layer, error) {
 	return &Layer{Dir: o.Dir, Epoch: o.Epoch}, nil
 }
 
-func (o Options) validate() error {
-	if err := canRun(o.Arch); err != nil {
+func (o Options) validate(ctx context.Context) error {
+	if err := canRun(ctx, o.Arch, o.Dir); err != nil {
 		return err
 	}
 	if _, err := filter(o.Exclude, o.Include); err != nil {

@@ -21,7 +21,8 @@ import (
 // here), so it should only cancel its work on them; a second one is answered here, by killing everything.
 // A refusal of the host is an [*EnterError].
 func Enter() (inside bool, status int, err error) {
-	if os.Getenv(stageVar) == stageInside {
+	if Inside() {
+		ownUserNamespace = os.Getenv(stageVar) == stageInside
 		if err := os.Unsetenv(stageVar); err != nil {
 			return true, 0, err
 		}
@@ -36,6 +37,9 @@ func Enter() (inside bool, status int, err error) {
 	}
 	return false, e.supervise(signals), nil
 }
+
+// ownUserNamespace reports whether Enter made this process's user namespace.
+var ownUserNamespace bool
 
 // entrance is the process inside, seen from outside.
 type entrance struct {
@@ -52,7 +56,7 @@ func open() (*entrance, error) {
 	var refusal *EnterError
 	if errors.As(err, &refusal) && refusal.Reason != FewSubIDs {
 		// A container's root, or root in a chroot, may be allowed to mount without a user namespace.
-		if plain, plainErr := launch(stageInside, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, nil); plainErr == nil {
+		if plain, plainErr := launch(stagePlain, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, nil); plainErr == nil {
 			return plain, nil
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func play(part string) {
 	name, arg, _ := strings.Cut(part, " ")
 	parts := map[string]func(string) int{
-		"fsync": playFsync, "fds": playFDs, "enter": playEnter, "chroot": playChroot,
+		"fsync": playFsync, "fds": playFDs, "enter": playEnter, "chroot": playChroot, "emulate": playEmulate,
 		"remove": func(path string) int { return exitStatus(Remove(path)) },
 	}
 	os.Exit(parts[name](arg))
@@ -84,6 +84,8 @@ func playEnter(arg string) int {
 		return 0
 	case "hold":
 		return playHold(rest)
+	case "emulate":
+		return playEmulate(rest)
 	case "run":
 		c := shell(rest)
 		c.Stdout, c.Stderr, c.KeepGroups = os.Stdout, os.Stderr, true

@@ -6,7 +6,9 @@
 // (without Network) network namespace, from a list of mounts that is plain data. Nothing outlives it: the program's pid 1
 // is n3x itself ([Main]), which holds one end of a pipe and dies, and with it all below, when the other end closes.
 //
-// Needs Linux 5.12 (overlayfs in user namespaces, mount_setattr). Refused: a host that forbids user namespaces
+// Programs of other architectures run where [Emulate] has registered an emulator in this namespace.
+//
+// Needs Linux 5.12 (overlayfs in user namespaces, mount_setattr), and 6.7 for Emulate. Refused: a host that forbids user namespaces
 // ([EnterError]), commands whose mounts contradict each other, and deleting a tree ([Remove]) in which something is mounted.
 //
 // Formats and rules: user_namespaces(7), pid_namespaces(7), mount_namespaces(7), subuid(5), seccomp(2),
@@ -26,6 +28,7 @@ const (
 	stageVar    = "N3X_SANDBOX_STAGE"
 	stageMapped = "mapped" // of Enter: wait until the ids are mapped, then become stageInside
 	stageInside = "inside" // of Enter: the real program
+	stagePlain  = "plain"  // of Enter: the real program, in the user namespace of its parent
 	stageInit   = "init"   // of Cmd.Run: pid 1 of a sandbox
 )
 

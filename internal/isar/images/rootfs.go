@@ -416,6 +416,9 @@ func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, 
 	if err := s.fetch(ctx, o.Install, c.Progress); err != nil {
 		return nil, err
 	}
+	if err := errors.Join(c.Emulate(ctx, o.Arch), c.EmulateAlso(ctx, o.Foreign)); err != nil {
+		return nil, err
+	}
 	o.Log, o.Task = c.Log, c.Progress
 	c.Progress.Step(fmt.Sprintf("installing %d packages", len(o.Install)))
 	return rootfs.Install(ctx, o)
