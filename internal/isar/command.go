@@ -25,7 +25,8 @@ var shellTools = []string{"bash", "bzip2", "coreutils", "cpio", "dash", "diffuti
 // Command prepares a program of the tools tree: its root is a throw-away copy of the tools, in which the build folder,
 // the layers, the caches and the recipe's root file system are seen at their own paths. cleanup must be called.
 func (c *Call) Command(ctx context.Context, argv ...string) (cmd *sandbox.Cmd, cleanup func(), err error) {
-	v, err := c.Values("TMPDIR", "DL_DIR", "BBLAYERS", "TOPDIR", "PP", "WORKDIR", "DEPLOY_DIR_IMAGE", "HOME")
+	v, err := c.Values("TMPDIR", "DL_DIR", "BBLAYERS", "TOPDIR", "PP", "WORKDIR", "DEPLOY_DIR_IMAGE", "HOME",
+		"TESTSUITEDIR", "SCRIPTSDIR", "BITBAKEDIR")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +61,8 @@ func (c *Call) Command(ctx context.Context, argv ...string) (cmd *sandbox.Cmd, c
 	cmd.Mounts = append(cmd.Mounts, sandbox.Mount{Type: sandbox.Overlay, Target: "/", Lower: tools,
 		Upper: filepath.Join(scratch, "upper"), Work: filepath.Join(scratch, "work")})
 	cmd.Mounts = append(cmd.Mounts, sandbox.System()...)
-	for _, dir := range append(slices.Clone(layers), top) {
+	// ISAR's environment names three folders that recipes may read beside the layers.
+	for _, dir := range slices.Concat(layers, []string{top}, v[8:]) {
 		if isDir(dir) {
 			cmd.Mounts = append(cmd.Mounts, sandbox.Mount{Type: sandbox.BindRO, Source: dir, Target: dir})
 		}
