@@ -13,8 +13,11 @@ func Sign(g *taskgraph.Graph, w *recipe.World, topDir string) error {
 	for _, l := range w.Layers() {
 		places[l.Dir] = "LAYERDIR_" + l.Name
 	}
-	return g.Sign(taskgraph.Options{FileDigest: FileDigest, Places: places, Taint: taint})
+	return g.Sign(taskgraph.Options{FileDigest: FileDigest, Places: places, Passing: passing, Taint: taint})
 }
+
+// passing are the variables of signatures that change with the package archives, not with the project.
+var passing = []string{"N3X_APT_STATE"}
 
 // Values is the folder for values of a build folder's records.
 func Values(w *recipe.World) (string, error) {

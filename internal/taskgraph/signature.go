@@ -22,6 +22,8 @@ type Options struct {
 	FileDigest func(path string) (string, error)
 	// Places names folders whose path must not count, e.g. "/home/me/project/meta-x" as "LAYERDIR_x".
 	Places map[string]string
+	// Passing are variables that tell of the world outside as it is today, e.g. of what package archives hold; see steadyFlag.
+	Passing []string
 	// Taint is what was put into a task's signature to make it run again (bitbake -f, -C), "" for nothing; nil leaves it out.
 	Taint func(*Task) (string, error)
 }
@@ -188,7 +190,38 @@ func (s *signing) sign(t *Task) error {
 		}
 	}
 	t.Signature = hashOf(t.Inputs)
+	t.steady = s.steady(t)
+	if v, ok := t.Recipe.Task(t.Name).Flags[steadyFlag]; ok && v != "" && v != "0" {
+		t.Signature = t.steady
+	}
 	return nil
+}
+
+// steadyFlag, when it is set, makes the signature of a task one that passing things do not change; with it, what depends
+// on the task does not run again because of them.
+const steadyFlag = "n3x-steady"
+
+// steady is the signature of a task without the variables that tell of passing things, neither its own nor those of the
+// tasks that it depends on.
+func (s *signing) steady(t *Task) string {
+	if len(s.o.Passing) == 0 {
+		return t.Signature
+	}
+	byName := map[string]string{}
+	for _, d := range t.DependsOn {
+		byName["task "+d.qualified()+":"+d.Name] = d.steady
+	}
+	inputs := make([]Input, 0, len(t.Inputs))
+	for _, in := range t.Inputs {
+		if name, ok := strings.CutPrefix(in.Name, "variable "); ok && slices.Contains(s.o.Passing, name) {
+			continue
+		}
+		if steady, ok := byName[in.Name]; ok {
+			in.Digest = steady
+		}
+		inputs = append(inputs, in)
+	}
+	return hashOf(inputs)
 }
 
 // hashOf is the signature that inputs make. Files and tasks count by what is in them, not by their names.

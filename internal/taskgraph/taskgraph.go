@@ -40,9 +40,10 @@ type Task struct {
 	Signature string  // hex digits; "" before [Graph.Sign]
 	Inputs    []Input // what the signature is made of, in its order
 
-	node  *node
-	needs map[*Task]bool // DependsOn while the graph is made
-	mark  int            // of the depth-first walk
+	steady string // see steadyFlag
+	node   *node
+	needs  map[*Task]bool // DependsOn while the graph is made
+	mark   int            // of the depth-first walk
 }
 
 // ID names a task among all, e.g. "mc:x:/layer/recipes/a/a_1.bb:do_build".
