@@ -281,8 +281,9 @@ func (s *session) wire() error {
 	if err := os.MkdirAll(s.room.Layers, 0o777); err != nil {
 		return err
 	}
+	builds := &packages.Room{Archives: s.archives, Layers: s.room.Layers}
 	natives := map[string]isar.Native{}
-	for _, set := range []map[string]isar.Native{isar.BaseNatives(s.archives), packages.Natives(), s.room.Natives()} {
+	for _, set := range []map[string]isar.Native{isar.BaseNatives(s.archives), packages.Natives(), builds.Natives(), s.room.Natives()} {
 		for name, f := range set {
 			natives[name] = f
 		}

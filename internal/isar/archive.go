@@ -82,11 +82,11 @@ func (a *Archives) Open(ctx context.Context, d *datastore.Data, p *progress.Task
 	if err != nil {
 		return nil, err
 	}
-	distro, err := d.Value("DISTRO")
+	root, err := rootOf(d)
 	if err != nil {
 		return nil, err
 	}
-	key := distro
+	key := root.distro
 	for _, x := range o.Arches {
 		key += "-" + string(x)
 	}
@@ -143,14 +143,10 @@ func (a *Archives) options(d *datastore.Data) (apt.Options, map[string]string, e
 		err = errors.Join(err, e)
 		return v
 	}
+	root, rootErr := rootOf(d)
 	o.DownloadDir = value("DL_DIR")
-	o.Pool = value("BASE_DISTRO") + "-" + value("BASE_DISTRO_CODENAME")
-	o.Arches = []arch.Arch{arch.Arch(value("DISTRO_ARCH"))}
-	if truth(value("ISAR_ENABLE_COMPAT_ARCH")) {
-		if compat := value("COMPAT_DISTRO_ARCH"); compat != "" {
-			o.Arches = append(o.Arches, arch.Arch(compat))
-		}
-	}
+	o.Pool = root.base + "-" + value("BASE_DISTRO_CODENAME")
+	o.Arches = root.arches
 	o.Offline = o.Offline || truth(value("BB_NO_NETWORK"))
 	if n, e := strconv.Atoi(value("ISAR_APT_RETRIES")); e == nil {
 		o.Retries = n
@@ -161,10 +157,10 @@ func (a *Archives) options(d *datastore.Data) (apt.Options, map[string]string, e
 	if n, e := strconv.ParseInt(value("ISAR_APT_DL_LIMIT"), 10, 64); e == nil {
 		o.RateLimit = n << 10
 	}
-	sources, prefs, keys := strings.Fields(value("DISTRO_APT_SOURCES")), strings.Fields(value("DISTRO_APT_PREFERENCES")), strings.Fields(value("DISTRO_APT_KEYRINGS"))
+	sources, prefs, keys := strings.Fields(value(root.name(d, "DISTRO_APT_SOURCES"))), strings.Fields(value(root.name(d, "DISTRO_APT_PREFERENCES"))), strings.Fields(value(root.name(d, "DISTRO_APT_KEYRINGS")))
 	path := value("BBPATH")
 	creds := strings.Fields(value("ISAR_APT_CREDS"))
-	if err != nil {
+	if err = errors.Join(rootErr, err); err != nil {
 		return o, nil, err
 	}
 	if !o.Arches[0].Known() {

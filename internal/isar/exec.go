@@ -43,13 +43,22 @@ func (c *Call) Exec(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range segments(body) {
-		if s.native == nil {
-			err = sub.shell(ctx, name, i, s.text)
-		} else {
-			err = sub.native(ctx, s.native)
+	return sub.segments(ctx, name, segments(body))
+}
+
+// segments runs the parts of a function's body in order. What a part in shell leaves in variables, and its folder, is
+// there in the next; a part that returns ends the function.
+func (c *Call) segments(ctx context.Context, name string, list []segment) error {
+	c.carry = nil
+	for i, s := range list {
+		if s.native != nil {
+			if err := c.native(ctx, s.native); err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
+		end, err := c.shell(ctx, name, i, s.text, i+1 < len(list))
+		if err != nil || end {
 			return err
 		}
 	}
@@ -161,15 +170,26 @@ func (c *Call) emptyDir(dir string) error {
 	return os.MkdirAll(dir, 0o777)
 }
 
-// shell runs text as the body of a shell function, in the sandbox.
-func (c *Call) shell(ctx context.Context, name string, part int, text string) error {
-	script, err := c.script(name, text)
-	if err != nil {
-		return err
-	}
+// shell runs text as the body of a shell function, in the sandbox. When another part follows, it says whether text has
+// returned before its end.
+func (c *Call) shell(ctx context.Context, name string, part int, text string, more bool) (returned bool, err error) {
 	temp, err := c.Value("T")
 	if err != nil {
-		return err
+		return false, err
+	}
+	next := &carry{file: filepath.Join(temp, "state."+name)}
+	if more {
+		if err := next.remove(); err != nil {
+			return false, err
+		}
+	}
+	before, after := c.carry.load(), ""
+	if more {
+		after = next.save()
+	}
+	script, err := c.script(name, before+text+after)
+	if err != nil {
+		return false, err
 	}
 	file := "run." + name
 	if part > 0 {
@@ -177,24 +197,30 @@ func (c *Call) shell(ctx context.Context, name string, part int, text string) er
 	}
 	path := filepath.Join(temp, file)
 	if err := os.MkdirAll(temp, 0o777); err != nil {
-		return err
+		return false, err
 	}
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		return err
+		return false, err
 	}
 	sub := *c
 	sub.programs = programsIn(script)
 	cmd, cleanup, err := sub.Command(ctx, "/bin/sh", path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer cleanup()
 	err = cmd.Run(ctx)
 	var exit *sandbox.ExitError
 	if errors.As(err, &exit) {
-		return &diag.Error{Kind: diag.Failed, Text: name + strings.TrimPrefix(exit.Error(), exit.Name), Err: err}
+		return false, &diag.Error{Kind: diag.Failed, Text: name + strings.TrimPrefix(exit.Error(), exit.Name), Err: err}
 	}
-	return err
+	if err != nil || !more {
+		return false, err
+	}
+	if returned, err = c.read(next, cmd.Env); err == nil && !returned {
+		c.carry = next
+	}
+	return returned, err
 }
 
 var word = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)

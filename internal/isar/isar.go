@@ -83,6 +83,7 @@ type Call struct {
 
 	run *runState
 
+	carry    *carry   // what the shell lines before the current part of the function have left
 	dir      string   // working folder of the current function
 	depth    int      // of functions that call functions
 	programs []string // packages of the tools tree that the current command needs beside the common ones

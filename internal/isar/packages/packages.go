@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"n3x/internal/diag"
 	"n3x/internal/isar"
 	"n3x/internal/sandbox"
 )
@@ -18,7 +17,6 @@ import (
 // Natives are the functions of this room by the names that the embedded classes call them.
 func Natives() map[string]isar.Native {
 	return map[string]isar.Native{
-		"dpkg.build":            unsupportedBuild,
 		"dpkg.deploy_deb":       deployDeb,
 		"dpkg.clean":            cleanDeb,
 		"dpkg.deploy_source":    deploySource,
@@ -28,10 +26,6 @@ func Natives() map[string]isar.Native {
 		"dpkg-prebuilt.build":   checkPrebuilt,
 		"isar-apt.cache_config": cacheConfig,
 	}
-}
-
-func unsupportedBuild(_ context.Context, c *isar.Call) error {
-	return diag.Userf(c.Pos, "%s inherits dpkg-base but no class that builds a package", c.Recipe).WithHint("inherit dpkg-raw or dpkg-prebuilt")
 }
 
 // debs lists the packages that a recipe has built.

@@ -1,5 +1,6 @@
 # What all recipes that end in a Debian package share: the tasks from unpacked sources to the repository isar-apt.
 
+inherit sbuild
 inherit multiarch
 inherit debianize
 inherit terminal
@@ -77,7 +78,6 @@ def isar_export_build_settings(d):
     return ''
 
 do_dpkg_build[vardeps] += "dpkg_runbuild DEB_BUILD_PROFILES DEB_BUILD_OPTIONS"
-do_dpkg_build[network] = "${TASK_USE_NETWORK_AND_SUDO}"
 do_dpkg_build() {
     n3x_native dpkg.build
 }
