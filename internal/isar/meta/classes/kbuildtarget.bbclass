@@ -1,5 +1,11 @@
-# Not built by the native engine yet. A recipe that needs it is skipped with the reason; the others of its layer are not affected.
+# The variant NAME-kbuildtarget of a kernel: scripts and tools that build modules on the target itself.
 
-python() {
-    raise bb.parse.SkipRecipe("it inherits class kbuildtarget, which n3x does not support yet (kas-container with real ISAR builds it)")
+python kbuildtarget_virtclass_handler() {
+    suffix = '-kbuildtarget'
+    name = e.data.getVar('PN')
+    if name.endswith(suffix):
+        e.data.setVar('BPN', name[:-len(suffix)])
+        e.data.appendVar('OVERRIDES', ':class-kbuildtarget')
 }
+kbuildtarget_virtclass_handler[eventmask] = "bb.event.RecipePreFinalise"
+addhandler kbuildtarget_virtclass_handler
