@@ -25,15 +25,26 @@ func Provides(r *kas.Repo) bool {
 	return true
 }
 
-// ProvidesCore is [Provides] for the core layer alone.
-func ProvidesCore(r *kas.Repo) bool {
+// coreRecipe matches the names of recipes that only ISAR's own core layer has (meta/recipes-{bsp,initramfs,support}).
+var coreRecipe = regexp.MustCompile(`(^|[\s"'])(enable-fsck|expand-on-first-boot|hostname-customization|initramfs-(fsck-ext4|tee-ftpm|tee-supplicant)-hook|` +
+	`isar-ddi-definitions|isar-disable-apt-cache|isar-exclude-docs|libubootenv|python3-(beartype|cyclonedx-lib|debsbom|packageurl|py-serializable|spdx-tools)|` +
+	`sshd-regen-keys|u-boot-script)($|[\s"',:;.])`)
+
+// Helps reports whether ISAR's repository, which stands behind r, may have what could not be resolved without it.
+func Helps(r *kas.Repo, reason error) bool {
+	if !r.Provided || !isISAR(r) {
+		return false
+	}
 	for _, l := range r.Layers {
-		if l.Name != "meta" {
-			return false
+		if l.Name == metadata.StandInLayer {
+			return true
 		}
 	}
-	return Provides(r)
+	return coreRecipe.MatchString(reason.Error())
 }
+
+// ProvidesNothing is [Provides] of an engine that leaves ISAR's recipes to ISAR's repository.
+func ProvidesNothing(*kas.Repo) bool { return false }
 
 // isISAR recognises ISAR's repository by the name that projects give it, or by its address.
 func isISAR(r *kas.Repo) bool {

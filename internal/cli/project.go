@@ -18,7 +18,7 @@ import (
 // project loads kas files and sets the build folder up. ISAR's repository is fetched only when recipes of it are used.
 func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Project, error) {
 	p, err := a.load(ctx, files, f, build.Provides)
-	if err != nil || inside() || !standsIn(p) {
+	if err != nil || inside() || !slices.ContainsFunc(p.Repos, func(r *kas.Repo) bool { return r.Provided }) {
 		return p, err
 	}
 	o := a.options(p, f)
@@ -26,23 +26,16 @@ func (a *app) project(ctx context.Context, files string, f *buildFlags) (*kas.Pr
 		o.Targets = p.Targets
 	}
 	reason := build.Resolve(ctx, o)
-	if reason == nil || ctx.Err() != nil {
-		return p, reason
+	if reason == nil || ctx.Err() != nil || !slices.ContainsFunc(p.Repos, func(r *kas.Repo) bool { return build.Helps(r, reason) }) {
+		return p, ctx.Err() // what is wrong is told where it is needed
 	}
 	text, _, _ := strings.Cut(reason.Error(), "\n")
 	fmt.Fprintf(a.stderr, "%s: fetching ISAR's repository, since without its recipes: %s\n", a.name, text)
-	full, err := a.load(ctx, files, f, build.ProvidesCore)
+	full, err := a.load(ctx, files, f, build.ProvidesNothing)
 	if err != nil {
 		return nil, errors.Join(reason, err)
 	}
 	return full, nil
-}
-
-// standsIn reports whether n3x's own meta-isar is used in place of ISAR's.
-func standsIn(p *kas.Project) bool {
-	return slices.ContainsFunc(p.Repos, func(r *kas.Repo) bool {
-		return r.Provided && slices.ContainsFunc(r.Layers, func(l kas.Layer) bool { return l.Name == metadata.StandInLayer })
-	})
 }
 
 // load reads kas files, checks out what provides does not cover, and writes the build folder's configuration.

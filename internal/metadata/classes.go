@@ -38,6 +38,7 @@ type classes struct {
 	library  string // lib folder of the BitBake that belongs to the layers, or ""
 	builtin  string // folder of the built-in layers
 	overlays []recipe.Overlay
+	prefile  string // with the recipes of a checkout of ISAR, or ""
 	hostArch arch.Arch
 }
 
@@ -77,8 +78,10 @@ func (o Options) classes() (*classes, error) {
 	}
 	c.release = newestISAR
 	var err error
-	c.builtin, c.overlays, err = nativeLayers(o)
-	return c, err
+	if c.builtin, c.overlays, err = nativeLayers(o); err != nil {
+		return nil, err
+	}
+	return c, c.useCheckout(o)
 }
 
 // layerPath puts the built-in layer in place of ISAR's core layer, whether that is on disk or not, and the one with QEMU's

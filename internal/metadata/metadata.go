@@ -92,6 +92,9 @@ func (c *classes) options(o Options, python *cpython.Runtime) recipe.Options {
 		Cache:  filepath.Join(o.TopDir, "n3x", "parse"),
 		Python: pyeval.Options{Funcs: functions(), Run: runner(c.hostArch), Now: time.Now, Log: o.Log},
 	}
+	if c.prefile != "" {
+		ro.Prefiles = append([]string{c.prefile}, ro.Prefiles...)
+	}
 	if python != nil { // an interface that holds nil is not nil
 		ro.Python.Fallback = python
 	}

@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,41 @@ var checkout = map[string]string{
 	"core/meta/classes/base.bbclass":     "addtask build\n",
 	"core/meta/classes/dpkg-raw.bbclass": "",
 	"core/bitbake/lib/bb/__init__.py":    "__version__ = \"2.4.1\"\n",
+}
+
+// Packages come from the recipes of a checkout of ISAR, build roots and repositories from n3x; so do classes that both have.
+func TestCheckoutRecipes(t *testing.T) {
+	t.Parallel()
+	files := maps.Clone(checkout)
+	maps.Copy(files, map[string]string{
+		"core/meta/recipes-support/grow/grow_2.bb":        "inherit dpkg-raw\nrequire recipes-support/grow/grow.inc\ninherit theirs\n",
+		"core/meta/recipes-support/grow/grow.inc":         "WHOSE = \"the layer's\"\n",
+		"core/meta/recipes-devtools/isar-apt/isar-apt.bb": "WHOSE = \"wrong\"\n",
+		"core/meta/recipes-devtools/base-apt/sbom_1.bb":   "WHOSE = \"wrong\"\n",
+		"core/meta/classes-recipe/theirs.bbclass":         "THEIRS = \"1\"\n",
+		"own/grow_%.bbappend":                             "APPENDED = \"1\"\n",
+		"own/conf/layer.conf":                             "BBPATH .= \":${LAYERDIR}\"\nBBFILES += \"${LAYERDIR}/*.bb ${LAYERDIR}/*.bbappend\"\nBBFILE_COLLECTIONS += \"own\"\nBBFILE_PATTERN_own = \"^${LAYERDIR}/\"\nLAYERSERIES_COMPAT_own = \"next\"\n",
+	})
+	opened, err := Open(context.Background(), Options{TopDir: project(t, files), Env: map[string]string{}, Run: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	r, err := opened.Provider("", "grow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"THEIRS": "1", "APPENDED": "1", "WHOSE": "the layer's", "DPKG_ARCH": "all"} {
+		if got, _ := r.Data.Value(name); got != want {
+			t.Errorf("%s of grow is %q, want %q", name, got, want)
+		}
+	}
+	if r, err := opened.Provider("", "isar-apt"); err != nil || strings.Contains(r.File, "core/meta") {
+		t.Errorf("isar-apt is the checkout's: %v, %v", r, err)
+	}
+	if r, err := opened.Provider("", "sbom"); err == nil {
+		t.Errorf("recipes-devtools of the checkout is read: %v", r.File)
+	}
 }
 
 func TestClasses(t *testing.T) {
