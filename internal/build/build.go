@@ -283,7 +283,8 @@ func (s *session) wire() error {
 	}
 	builds := &packages.Room{Archives: s.archives, Layers: s.room.Layers}
 	natives := map[string]isar.Native{}
-	for _, set := range []map[string]isar.Native{isar.BaseNatives(s.archives), packages.Natives(), builds.Natives(), s.room.Natives()} {
+	outside := isar.Outside{Archives: s.archives, Env: s.o.Env}
+	for _, set := range []map[string]isar.Native{isar.BaseNatives(outside), packages.Natives(), builds.Natives(), s.room.Natives()} {
 		for name, f := range set {
 			natives[name] = f
 		}

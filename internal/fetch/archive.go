@@ -25,6 +25,11 @@ func (f *Fetcher) extract(ctx context.Context, name, dir string, strip int) erro
 	if how == nil || how.refuse != "" {
 		return fmt.Errorf("%s is no archive of a known kind", filepath.Base(name))
 	}
+	return f.extractAs(ctx, name, how, dir, strip)
+}
+
+// extractAs unpacks an archive of a kind that its name does not tell.
+func (f *Fetcher) extractAs(ctx context.Context, name string, how *archive, dir string, strip int) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -158,6 +163,15 @@ func stripped(name string, n int) (string, bool) {
 		return "", false
 	}
 	return strings.Join(parts[n:], "/"), true
+}
+
+// openZip opens a zip archive; its names may be anything.
+func openZip(name string) (*zip.ReadCloser, error) {
+	zr, err := zip.OpenReader(name)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return nil, fmt.Errorf("read zip: %w", err)
+	}
+	return zr, nil
 }
 
 func unzip(ctx context.Context, in *os.File, t *tree) error {

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,10 +25,15 @@ func (f *Fetcher) download(ctx context.Context, s *Source, address, local string
 	if err := f.allowed(address); err != nil {
 		return err
 	}
+	return f.downloadAs(ctx, s, address, local, S3{})
+}
+
+// downloadAs is download for a server that may want requests signed.
+func (f *Fetcher) downloadAs(ctx context.Context, s *Source, address, local string, keys S3) error {
 	if err := os.MkdirAll(filepath.Dir(local), 0o777); err != nil {
 		return err
 	}
-	p := &partial{path: local + ".tmp", resume: len(s.Sums) > 0}
+	p := &partial{path: local + ".tmp", resume: len(s.Sums) > 0, keys: keys}
 	var err error
 	for try := 0; ; try++ {
 		if err = f.transfer(ctx, s, address, p); err == nil {
@@ -50,7 +56,7 @@ func (f *Fetcher) download(ctx context.Context, s *Source, address, local string
 	}
 	if err != nil {
 		if errors.Is(err, errChecksum) {
-			f.setAside(p.path)
+			f.setAside(p.path, local)
 		}
 		return err
 	}
@@ -82,8 +88,9 @@ func (f *Fetcher) allowed(address string) error {
 // partial is the unfinished file of a download.
 type partial struct {
 	path      string
-	resume    bool   // what lies at path may be continued
-	resumed   bool   // it was
+	resume    bool // what lies at path may be continued
+	resumed   bool // it was
+	keys      S3
 	validator string // ETag or Last-Modified of the transfer that began the file in this process
 }
 
@@ -107,9 +114,6 @@ func (f *Fetcher) transfer(ctx context.Context, s *Source, address string, p *pa
 	req.Header.Set("User-Agent", "n3x")
 	// The file is stored as the server has it; Go would otherwise ask for gzip and unpack.
 	req.Header.Set("Accept-Encoding", "identity")
-	if s.User != "" && s.Password != "" && req.URL.User == nil && strings.HasPrefix(address, s.address()) {
-		req.SetBasicAuth(s.User, s.Password)
-	}
 	have := p.size()
 	if have > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
@@ -117,6 +121,8 @@ func (f *Fetcher) transfer(ctx context.Context, s *Source, address string, p *pa
 			req.Header.Set("If-Range", p.validator)
 		}
 	}
+	f.logIn(req, s)
+	p.keys.sign(req, time.Now())
 	stalled := fmt.Errorf("no data for %v", f.o.Stall)
 	watch := time.AfterFunc(f.o.Stall, func() { cancel(stalled) })
 	defer watch.Stop()
@@ -181,7 +187,26 @@ func (p *partial) accept(resp *http.Response, have int64) (keep int64, err error
 		fmt.Sscanf(resp.Header.Get("Retry-After"), "%d", &seconds)
 		return 0, &passingError{errors.New("server answers " + resp.Status), min(time.Duration(seconds)*time.Second, 30*time.Second)}
 	}
+	if region := resp.Header.Get("X-Amz-Bucket-Region"); region != "" {
+		return 0, &otherRegionError{"server answers " + resp.Status, region}
+	}
 	return 0, errors.New("server answers " + resp.Status)
+}
+
+// otherRegionError is the answer of S3 to who asks in the wrong region.
+type otherRegionError struct{ text, region string }
+
+func (e *otherRegionError) Error() string { return e.text }
+
+func asOtherRegion(err error, to **otherRegionError) bool { return errors.As(err, to) }
+
+// readAll reads what has at most limit bytes.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("more than %d MiB", limit>>20)
+	}
+	return data, err
 }
 
 // restart throws the partial file away and asks for another attempt.
@@ -251,15 +276,21 @@ func (c *counter) add(done, total int64) {
 	c.task.Advance(d, t, "bytes")
 }
 
-var errDowngrade = errors.New("server redirects from https to http")
+var (
+	errDowngrade     = errors.New("server redirects from https to http")
+	errManyRedirects = errors.New("more than 10 redirects")
+)
 
 // defaultClient follows up to ten redirects, but none that gives up encryption.
-func defaultClient() *http.Client {
+func defaultClient(insecure bool) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	if insecure {
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	}
 	t.ResponseHeaderTimeout = 100 * time.Second
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
-			return errors.New("more than 10 redirects")
+			return errManyRedirects
 		}
 		if req.URL.Scheme == "http" && via[0].URL.Scheme == "https" {
 			return errDowngrade

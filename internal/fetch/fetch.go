@@ -2,10 +2,12 @@
 //
 // Input: [Source] values (see [ParseSources]) and [Options], a plain struct: no datastore reaches this room. Output:
 // files below DL_DIR, named as BitBake names them, so that both can share one folder; and unpacked trees.
-// It mirrors bitbake lib/bb/fetch2 (__init__.py, wget.py, git.py, local.py).
+// It mirrors bitbake lib/bb/fetch2 (__init__.py, wget.py, git.py, gitsm.py, local.py, npm.py, npmsw.py, crate.py,
+// gomod.py, s3.py) and ISAR's aptsrc_fetcher.py.
 //
-// Schemes: file, http, https, git. Archives: tar (gz, bz2, xz, zst), zip, single files in gz, bz2, xz, zst. Everything
-// else is refused by name. What an archive holds stays below the folder it is unpacked into.
+// Schemes: file, http, https, git, gitsm, apt, npm, npmsw, crate, gomod, gomodgit, s3. Archives: tar (gz, bz2, xz, zst, lz),
+// zip, deb, rpm, single files in gz, bz2, xz, zst, lz. Everything else is refused by name. What an archive holds stays below
+// the folder it is unpacked into.
 package fetch
 
 import (
@@ -15,6 +17,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +43,15 @@ type Options struct {
 
 	Git         Git  // how to run git; needed for git sources
 	GitNoShared bool // BB_GIT_NOSHARED: unpacked clones do not borrow objects from DL_DIR
+
+	SourceDir   string // S below the folder that is unpacked into: where npmsw:// puts packages
+	BasePackage string // BP: the crate of this name is the recipe's own source
+	GoProxy     string // GO_MOD_PROXY; "" is proxy.golang.org
+	GoCache     string // GO_MOD_CACHE_DIR; "" is pkg/mod
+
+	S3          S3     // for s3:// sources
+	Netrc       string // file with logins, e.g. "/home/me/.netrc"; "" is none
+	InsecureTLS bool   // BB_CHECK_SSL_CERTS = "0": certificates are not checked
 
 	Debian DebianSources // apt:// sources; nil refuses them
 
@@ -93,6 +105,9 @@ func ParseStrict(s string) Strict {
 type Fetcher struct {
 	o     Options
 	bytes counter
+
+	netrcOnce    sync.Once
+	netrcEntries []netrcEntry
 }
 
 // New checks the options.
@@ -108,7 +123,13 @@ func New(o Options) (*Fetcher, error) {
 		o.GitDir = filepath.Join(o.DownloadDir, "git2")
 	}
 	if o.Client == nil {
-		o.Client = defaultClient()
+		o.Client = defaultClient(o.InsecureTLS)
+	}
+	if o.GoProxy == "" {
+		o.GoProxy = "proxy.golang.org"
+	}
+	if o.GoCache == "" {
+		o.GoCache = "pkg/mod"
 	}
 	switch {
 	case o.Retries == 0:
@@ -128,7 +149,9 @@ func New(o Options) (*Fetcher, error) {
 	if o.MaxUnpacked == 0 {
 		o.MaxUnpacked = 64 << 30
 	}
-	return &Fetcher{o: o, bytes: counter{task: o.Progress}}, nil
+	f := &Fetcher{o: o, bytes: counter{task: o.Progress}}
+	f.o.Client = f.withLogins(o.Client)
+	return f, nil
 }
 
 func (f *Fetcher) warn(text string) {
@@ -160,16 +183,30 @@ func (f *Fetcher) Fetch(ctx context.Context, sources []*Source) error {
 func (f *Fetcher) one(sources []*Source) error {
 	seen := map[string]*Source{}
 	for _, s := range sources {
-		if s.Scheme != "http" && s.Scheme != "https" {
+		if !s.onWeb() && s.Scheme != "s3" {
 			continue
 		}
-		if o := seen[s.LocalName()]; o != nil && o.address() != s.address() {
+		if o := seen[s.LocalName()]; o != nil && o.address() != s.address() && !sameContent(o, s) {
 			return diag.Userf(s.Pos, "%s and %s are both stored as %s", o.URL, s.URL, s.LocalName()).
 				WithHint("add ;downloadfilename=<another name> to one of them")
 		}
 		seen[s.LocalName()] = s
 	}
 	return nil
+}
+
+// sameContent reports whether two sources ask for the same checksums.
+func sameContent(a, b *Source) bool {
+	same := false
+	for kind, sum := range a.Sums {
+		if other := b.Sums[kind]; other != "" {
+			if other != sum {
+				return false
+			}
+			same = true
+		}
+	}
+	return same
 }
 
 func (f *Fetcher) fetchOne(ctx context.Context, s *Source) error {
@@ -181,6 +218,12 @@ func (f *Fetcher) fetchOne(ctx context.Context, s *Source) error {
 		return f.fetchGit(ctx, s)
 	case "apt":
 		return f.fetchApt(ctx, s)
+	case "npm":
+		return f.fetchNpm(ctx, s)
+	case "npmsw":
+		return f.fetchShrinkwrap(ctx, s)
+	case "gomodgit":
+		return f.fetchRepository(ctx, s.repository)
 	}
 	return f.fetchHTTP(ctx, s)
 }
@@ -194,8 +237,12 @@ func (f *Fetcher) Local(s *Source) (string, error) {
 		return f.cloneDir(s), nil
 	case "apt":
 		return f.aptDir(s), nil
-	case "http", "https":
+	case "http", "https", "crate", "gomod", "s3":
 		return filepath.Join(f.o.DownloadDir, s.LocalName()), nil
+	case "npm":
+		return filepath.Join(f.o.DownloadDir, s.npmLocal()), nil
+	case "gomodgit":
+		return f.cloneDir(s.repository), nil
 	}
 	return "", s.supported()
 }

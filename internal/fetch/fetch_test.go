@@ -97,7 +97,7 @@ func content200(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, content)
 func TestDownload(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, content200)
-	uri := srv.URL + "/a/b.txt?x=1;sha256sum=" + sum(content)
+	uri := srv.URL + "/a/b.txt?x=1;downloadfilename=b.txt;sha256sum=" + sum(content)
 	dl, err := fetchAll(t, Options{}, uri)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestWrongContent(t *testing.T) {
 	if _, err := os.Stat(dl + "/b.txt"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the wrong file is in place")
 	}
-	if got := read(t, dl+"/b.txt.tmp_bad-checksum_"+sum(content)); got != content {
+	if got := read(t, dl+"/b.txt_bad-checksum_"+sum(content)); got != content {
 		t.Errorf("set aside: %q", got)
 	}
 }
@@ -373,26 +373,37 @@ func TestCancel(t *testing.T) {
 func TestRefusedSources(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{
-		"npm://registry/x":                                     `scheme "npm" is not supported yet`,
-		"foo://x":                                              `scheme "foo" is not known`,
-		"apt://hello":                                          `scheme "apt" is only fetched for`,
-		"nonsense":                                             `"nonsense" is no address`,
-		"https://h/x;unpack":                                   `parameter "unpack" has no value`,
-		"git://h/x;name=a,b;branch=m;rev=x":                    "it has 2 names, but 1 branches",
-		"git://h/x;branch=m;rev=x;tag=y":                       "exclude each other",
-		"https://h/x;downloadfilename=../../etc/x":             "leads out of DL_DIR",
-		"https://h/x;downloadfilename=/etc/x":                  "leads out of DL_DIR",
-		"https://h/x;sha256sum=abc":                            "is not a sha256 checksum",
-		"https://h/x.git;protocol=git":                         "is written git://",
-		"https://a/x https://b/x":                              "are both stored as x",
-		"git://h/x;branch=main":                                "no revision is set",
-		"git://h/x;branch=-x;rev=a":                            "begins with a dash",
-		"git://h/x;branch=main;rev=--upload-pack=x":            "begins with a dash",
-		"git://h/x;branch=main;protocol=ext;rev=a":             `protocol "ext" is not known`,
-		"git://h/x;branch=main;usehead=1;rev=" + sum("x")[:40]: "usehead=1 is for local",
-		"file://a/*.patch":                                     "patterns in file://",
-		"file://nope.patch":                                    "is not found in any folder of FILESPATH",
-		"file:///nope.patch":                                   "no such file",
+		"npm://registry/x":                                                "has no package= parameter",
+		"npm://registry;package=x":                                        "has no version= parameter",
+		"npm://registry;package=x;version=1.x":                            "version=1.x is neither",
+		"npm://registry;package=x;version=1.0.0;downloadfilename=../../x": "leads out of DL_DIR",
+		"npmsw:///nonexistent/npm-shrinkwrap.json":                        "no such file",
+		"crate://glob/1.0":                                                "is not crate://HOST/NAME/VERSION",
+		"gomod://golang.org/x/net":                                        "has no version= parameter",
+		"gomod://h/../../x;version=1":                                     "is no module",
+		"s3://bucket":                                                     "is not s3://BUCKET/PATH",
+		"https://h/%2e%2e":                                                "leads out of DL_DIR",
+		"https://h/.":                                                     "leads out of DL_DIR",
+		"ftp://h/x":                                                       `scheme "ftp" is not supported yet`,
+		"foo://x":                                                         `scheme "foo" is not known`,
+		"apt://hello":                                                     `scheme "apt" is only fetched for`,
+		"nonsense":                                                        `"nonsense" is no address`,
+		"https://h/x;unpack":                                              `parameter "unpack" has no value`,
+		"git://h/x;name=a,b;branch=m;rev=x":                               "it has 2 names, but 1 branches",
+		"git://h/x;branch=m;rev=x;tag=y":                                  "exclude each other",
+		"https://h/x;downloadfilename=../../etc/x":                        "leads out of DL_DIR",
+		"https://h/x;downloadfilename=/etc/x":                             "leads out of DL_DIR",
+		"https://h/x;sha256sum=abc":                                       "is not a sha256 checksum",
+		"https://h/x.git;protocol=git":                                    "is written git://",
+		"https://a/x https://b/x":                                         "are both stored as x",
+		"git://h/x;branch=main":                                           "no revision is set",
+		"git://h/x;branch=-x;rev=a":                                       "begins with a dash",
+		"git://h/x;branch=main;rev=--upload-pack=x":                       "begins with a dash",
+		"git://h/x;branch=main;protocol=ext;rev=a":                        `protocol "ext" is not known`,
+		"git://h/x;branch=main;usehead=1;rev=" + sum("x")[:40]:            "usehead=1 is for local",
+		"file://a/*.patch":                                                "patterns in file://",
+		"file://nope.patch":                                               "is not found in any folder of FILESPATH",
+		"file:///nope.patch":                                              "no such file",
 	} {
 		_, err := fetchAll(t, Options{}, uri)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "r.bb:7: ") || diag.Status(err) != 2 {
@@ -442,6 +453,6 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mirrorURLs(src, m)
+		mirrorURLs(src, src.URL, m)
 	})
 }

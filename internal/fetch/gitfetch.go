@@ -71,7 +71,7 @@ func (f *Fetcher) updateClone(ctx context.Context, s *Source, clone string, t *a
 	exists := err == nil
 	own := func() error {
 		if f.o.PremirrorOnly && s.gitProtocol() != "file" {
-			return errors.New("not tried: BB_FETCH_PREMIRRORONLY is set")
+			return errPremirrorOnly
 		}
 		return f.cloneFrom(ctx, s, s.gitAddress(), clone)
 	}
@@ -80,7 +80,7 @@ func (f *Fetcher) updateClone(ctx context.Context, s *Source, clone string, t *a
 			return err
 		}
 	}
-	for _, u := range mirrorURLs(s, f.o.Premirrors) {
+	for _, u := range mirrorURLs(s, s.URL, f.o.Premirrors) {
 		if done, err := t.note(ctx, u, f.gitMirror(ctx, s, u, clone)); done {
 			return err
 		}
@@ -90,7 +90,7 @@ func (f *Fetcher) updateClone(ctx context.Context, s *Source, clone string, t *a
 			return err
 		}
 	}
-	for _, u := range mirrorURLs(s, f.o.Mirrors) {
+	for _, u := range mirrorURLs(s, s.URL, f.o.Mirrors) {
 		if f.o.PremirrorOnly && !strings.HasPrefix(u, "file://") {
 			continue
 		}

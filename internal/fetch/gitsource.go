@@ -37,6 +37,14 @@ func (s *Source) supportedGit() error {
 // isGit reports whether git brings the source.
 func (s *Source) isGit() bool { return s.Scheme == "git" || s.Scheme == "gitsm" }
 
+// git is the git source that s is, or that holds it; nil when git has nothing to do with it.
+func (s *Source) git() *Source {
+	if s.isGit() {
+		return s
+	}
+	return s.repository
+}
+
 // refs are the revisions that a git source names, the one to check out first.
 func (s *Source) refs() []Ref {
 	return append([]Ref{{Name: s.Name(), Branch: s.branchName, Revision: s.Revision}}, s.Also...)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	securejoin "github.com/cyphar/filepath-securejoin"
+
 	"n3x/internal/diag"
 )
 
@@ -72,7 +74,7 @@ func (s *Source) gitDest(dir string) (string, error) {
 	if !localPath(suffix) {
 		return "", diag.Userf(s.Pos, "%s: destsuffix=%s leads out of the work folder", s.URL, suffix)
 	}
-	return filepath.Join(base, suffix), nil
+	return securejoin.SecureJoin(base, suffix)
 }
 
 func (f *Fetcher) cloneArgs(s *Source, clone, dest string) []string {

@@ -56,18 +56,18 @@ func (s *Source) sumFlag() string {
 
 // tryAll tries one address after the other until one has the right content.
 func (f *Fetcher) tryAll(ctx context.Context, s *Source, local string, t *attempts) error {
-	for _, u := range mirrorURLs(s, f.o.Premirrors) {
+	for _, u := range mirrorURLs(s, f.mirrorAddress(s), f.o.Premirrors) {
 		if done, err := t.note(ctx, u, f.fromMirror(ctx, s, u, local)); done {
 			return err
 		}
 	}
-	own := s.address()
+	own := f.webAddress(s)
 	if f.o.PremirrorOnly {
-		t.note(ctx, own, errors.New("not tried: BB_FETCH_PREMIRRORONLY is set"))
-	} else if done, err := t.note(ctx, own, f.download(ctx, s, own, local)); done {
+		t.note(ctx, own, errPremirrorOnly)
+	} else if done, err := t.note(ctx, own, f.downloadOwn(ctx, s, own, local)); done {
 		return err
 	}
-	for _, u := range mirrorURLs(s, f.o.Mirrors) {
+	for _, u := range mirrorURLs(s, f.mirrorAddress(s), f.o.Mirrors) {
 		if f.o.PremirrorOnly && !strings.HasPrefix(u, "file://") {
 			continue
 		}
@@ -76,6 +76,23 @@ func (f *Fetcher) tryAll(ctx context.Context, s *Source, local string, t *attemp
 		}
 	}
 	return t.failed()
+}
+
+var errPremirrorOnly = errors.New("not tried: BB_FETCH_PREMIRRORONLY is set")
+
+func (f *Fetcher) downloadOwn(ctx context.Context, s *Source, address, local string) error {
+	if s.Scheme == "s3" {
+		return f.downloadS3(ctx, s, s, local)
+	}
+	return f.download(ctx, s, address, local)
+}
+
+// mirrorAddress is what mirrors are looked for: the entry as written, or the address that it stands for.
+func (f *Fetcher) mirrorAddress(s *Source) string {
+	if s.Scheme == "crate" || s.Scheme == "gomod" {
+		return f.webAddress(s)
+	}
+	return s.URL
 }
 
 // attempts collects what was tried in vain.
@@ -157,16 +174,17 @@ func (f *Fetcher) reuse(s *Source, local string) error {
 	err := checkSums(local, s.Sums)
 	if errors.Is(err, errChecksum) {
 		f.warn(fmt.Sprintf("%s: %v; it is fetched again", local, err))
-		f.setAside(local)
+		f.setAside(local, local)
 	}
 	return err
 }
 
-// setAside renames a file with wrong content, so that it can be looked at.
-func (f *Fetcher) setAside(local string) {
-	sums, err := fileSums(local, "sha256")
-	if err != nil || os.Rename(local, local+"_bad-checksum_"+sums["sha256"]) != nil {
-		os.Remove(local)
+// setAside renames a file with wrong content, so that it can be looked at: DL_DIR/NAME_bad-checksum_SHA256, as BitBake
+// names it.
+func (f *Fetcher) setAside(file, local string) {
+	sums, err := fileSums(file, "sha256")
+	if err != nil || os.Rename(file, local+"_bad-checksum_"+sums["sha256"]) != nil {
+		os.Remove(file)
 	}
 	os.Remove(local + ".done")
 }
@@ -184,6 +202,12 @@ func (f *Fetcher) fromMirror(ctx context.Context, s *Source, address, local stri
 	switch scheme, rest, _ := strings.Cut(address, "://"); scheme {
 	case "http", "https":
 		return f.download(ctx, s, address, local)
+	case "s3":
+		object, err := Parse(address)
+		if err != nil {
+			return err
+		}
+		return f.downloadS3(ctx, s, object, local)
 	case "file":
 		path, err := url.PathUnescape(rest)
 		if err != nil {

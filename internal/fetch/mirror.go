@@ -109,9 +109,9 @@ func splitMirror(s string) (mirrorURL, bool) {
 	return u, true
 }
 
-// mirrorURLs are the addresses at which mirrors may have s, in the order in which they are tried. Mirrors of mirrors
+// mirrorURLs are the addresses at which mirrors may have s, of which address is what the pairs match, in the order in which they are tried. Mirrors of mirrors
 // are followed, without the pair that led to them.
-func mirrorURLs(s *Source, mirrors []Mirror) []string {
+func mirrorURLs(s *Source, address string, mirrors []Mirror) []string {
 	var out []string
 	words := map[string]string{
 		"TYPE": s.Scheme, "HOST": s.Host, "PATH": s.Path, "BASENAME": path.Base(s.Path),
@@ -124,14 +124,14 @@ func mirrorURLs(s *Source, mirrors []Mirror) []string {
 	add = func(address string, mirrors []Mirror) {
 		for i, m := range mirrors {
 			u := m.apply(address, s, words)
-			if u == "" || u == s.URL || slices.Contains(out, u) {
+			if u == "" || u == address || slices.Contains(out, u) {
 				continue
 			}
 			out = append(out, u)
 			add(u, slices.Concat(mirrors[:i], mirrors[i+1:]))
 		}
 	}
-	add(s.URL, mirrors)
+	add(address, mirrors)
 	return out
 }
 

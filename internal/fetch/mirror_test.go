@@ -37,7 +37,7 @@ func TestMirrors(t *testing.T) {
 		for _, l := range lines[2:] {
 			want = append(want, strings.TrimSpace(l))
 		}
-		if d := cmp.Diff(want, mirrorURLs(s, mirrors)); d != "" {
+		if d := cmp.Diff(want, mirrorURLs(s, s.URL, mirrors)); d != "" {
 			t.Errorf("%s with %s (-bitbake +n3x):\n%s", lines[0], lines[1], d)
 		}
 	}

@@ -2,10 +2,10 @@ package fetch
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"n3x/internal/diag"
@@ -23,7 +23,10 @@ type Source struct {
 	Path     string // unescaped, without query; of file://, with or without a leading slash
 	Params   map[string]string
 
-	branchName string // of git: the branch that holds Revision
+	workDir    string  // Request.WorkDir
+	branchName string  // of git: the branch that holds Revision
+	web        string  // of crate: the address that it stands for
+	repository *Source // of gomodgit: the git source that holds the module
 
 	Sums     map[string]string // expected checksums by kind, e.g. "sha256" -> 64 hex digits
 	Revision string            // of git: a commit, tag or branch (SRCREV, rev= or tag=); "" is the branch's head
@@ -44,6 +47,7 @@ type Request struct {
 	// Revision is SRCREV for a name ("default" when the entry has none): "" or "INVALID" when none is set, "AUTOINC" for
 	// the branch's head. nil means that none is set.
 	Revision func(name string) string
+	WorkDir  string   // WORKDIR: an absolute subdir= must be below it
 	Pos      diag.Pos // where SRC_URI is set
 }
 
@@ -62,12 +66,13 @@ func ParseSources(r Request) ([]*Source, error) {
 		if err != nil {
 			return nil, diag.Userf(r.Pos, "SRC_URI: %w", err)
 		}
-		s.Pos = r.Pos
+		s.Pos, s.workDir = r.Pos, r.WorkDir
 		if err := s.setSums(r.Flags); err != nil {
 			return nil, err
 		}
-		if s.isGit() {
-			if err := s.setRevisions(r.Revision); err != nil {
+		if git := s.git(); git != nil {
+			git.Pos = r.Pos
+			if err := git.setRevisions(r.Revision); err != nil {
 				return nil, err
 			}
 		}
@@ -78,7 +83,8 @@ func ParseSources(r Request) ([]*Source, error) {
 
 var schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 
-// Parse reads one entry: scheme://[user[:password]@]host/path[?query][;param=value...].
+// Parse reads one entry: scheme://[user[:password]@]host/path[;param=value...]. A query
+// is a part of the path, as for BitBake.
 func Parse(entry string) (*Source, error) {
 	address, params, _ := strings.Cut(entry, ";")
 	scheme, rest, ok := strings.Cut(address, "://")
@@ -99,20 +105,18 @@ func Parse(entry string) (*Source, error) {
 	if s.Scheme != "file" {
 		rest = s.takeHost(rest)
 	}
-	var err error
-	if s.Path, err = url.PathUnescape(rest); err != nil {
-		s.Path = rest // like Python's unquote, which leaves what is no escape
-	}
+	s.Path = unquote(rest)
 	if strings.ContainsRune(s.Path, 0) {
 		return nil, fmt.Errorf("%q: the path holds a NUL byte", entry)
 	}
+	s.setDerived()
 	return s, nil
 }
 
 // takeHost splits user, password and host off and returns the path, without the query.
 func (s *Source) takeHost(rest string) string {
 	authority, p := rest, "/"
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		authority, p = rest[:i], rest[i:]
 	}
 	if i := strings.LastIndex(authority, "@"); i >= 0 {
@@ -125,12 +129,6 @@ func (s *Source) takeHost(rest string) string {
 	}
 	if p := s.Params["pswd"]; s.Password == "" && p != "" {
 		s.Password = p
-	}
-	if i := strings.IndexAny(p, "?#"); i >= 0 {
-		p = p[:i]
-	}
-	if p == "" {
-		p = "/"
 	}
 	return p
 }
@@ -149,15 +147,39 @@ func (s *Source) address() string {
 	return a
 }
 
-// LocalName is the name below DL_DIR of an http source.
+// LocalName is the name below DL_DIR of a source that is one file, e.g. of http.
 func (s *Source) LocalName() string {
 	if n := s.Params["downloadfilename"]; n != "" {
-		return n
+		return unquote(n)
 	}
-	if base := path.Base(s.Path); base != "/" && base != "." && !strings.HasSuffix(s.Path, "/") {
-		return base
+	if base := s.Path[strings.LastIndexByte(s.Path, '/')+1:]; base != "" {
+		return unquote(base)
 	}
-	return s.Host + strings.ReplaceAll(s.Path, "/", ".")
+	return strings.ReplaceAll(unquote(s.Host+s.Path), "/", ".")
+}
+
+// unquote replaces escapes as Python's urllib.parse.unquote does, which leaves what is no escape.
+func unquote(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// checkLocalName refuses a name that is no place in DL_DIR.
+func (s *Source) checkLocalName() error {
+	if name := s.LocalName(); !localPath(name) || path.Clean(name) == "." || strings.ContainsRune(name, 0) {
+		return diag.Userf(s.Pos, "%s: the name %q leads out of DL_DIR", s.URL, name)
+	}
+	return nil
 }
 
 // setSums collects the expected checksums from parameters, else from the flags of SRC_URI.
@@ -172,7 +194,7 @@ func (s *Source) setSums(flags map[string]string) error {
 		if want == "" {
 			want, where = s.Params[plain], "parameter "+plain
 		}
-		if want == "" && (s.Scheme == "http" || s.Scheme == "https") {
+		if want == "" && (s.onWeb() || s.Scheme == "s3") {
 			want, where = flags[named], "SRC_URI["+named+"]"
 		}
 		if want == "" {
@@ -251,8 +273,8 @@ func (s *Source) revision(name, srcrev string) (string, error) {
 }
 
 // schemes that BitBake or ISAR know and n3x cannot fetch yet.
-var knownSchemes = []string{"ftp", "ftps", "gitannex", "svn", "hg", "bzr", "cvs", "npm", "npmsw", "crate", "gomod", "gomodgit",
-	"s3", "gs", "az", "sftp", "ssh", "p4", "osc", "repo", "perforce", "clearcase"}
+var knownSchemes = []string{"ftp", "ftps", "gitannex", "svn", "hg", "bzr", "cvs", "gs", "az", "sftp", "ssh", "p4", "osc", "repo", "perforce",
+	"clearcase"}
 
 // supported refuses what cannot be fetched or would be ignored, by name.
 func (s *Source) supported() error {
@@ -263,12 +285,25 @@ func (s *Source) supported() error {
 		if s.Params["protocol"] == "git" {
 			return diag.Userf(s.Pos, "%s: a git repository over %s is written git://...;protocol=%s", s.URL, s.Scheme, s.Scheme)
 		}
-		if name := s.LocalName(); path.IsAbs(name) || !localPath(name) {
-			return diag.Userf(s.Pos, "%s: the name %q leads out of DL_DIR", s.URL, name)
+		return s.checkLocalName()
+	case "s3":
+		if s.Host == "" || s.Path == "/" {
+			return diag.Userf(s.Pos, "%s is not s3://BUCKET/PATH", s.URL)
 		}
-		return nil
+		return s.checkLocalName()
 	case "git", "gitsm":
 		return s.supportedGit()
+	case "crate", "gomod":
+		return s.supportedRegistry()
+	case "gomodgit":
+		if err := s.supportedRegistry(); err != nil {
+			return err
+		}
+		return s.repository.supportedGit()
+	case "npm":
+		return s.supportedNpm()
+	case "npmsw":
+		return nil
 	case "apt":
 		return s.supportedApt()
 	case "docker":
@@ -278,7 +313,7 @@ func (s *Source) supported() error {
 	if !slices.Contains(knownSchemes, s.Scheme) {
 		e = diag.Userf(s.Pos, "%s: scheme %q is not known", s.URL, s.Scheme)
 	}
-	return e.WithHint("file, http, https and git work; put an archive of the source on a web server or beside the recipe")
+	return e.WithHint("file, http, https, git, gitsm, apt, npm, crate, gomod and s3 work; put an archive of the source on a web server or beside the recipe")
 }
 
 // localPath reports whether a slash-separated relative path stays where it starts.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	securejoin "github.com/cyphar/filepath-securejoin"
+
 	"n3x/internal/diag"
 )
 
@@ -23,17 +25,14 @@ func (f *Fetcher) Unpack(ctx context.Context, s *Source, dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 	}
-	if s.isGit() {
-		return f.unpackGit(ctx, s, dir)
-	}
-	if s.Scheme == "apt" {
-		return f.unpackApt(ctx, s, dir)
+	if done, err := f.unpackBySchema(ctx, s, dir); done {
+		return err
 	}
 	local, err := f.Local(s)
 	if err != nil {
 		return err
 	}
-	want, err := s.wantsUnpack()
+	want, err := s.boolean("unpack", true)
 	if err != nil {
 		return err
 	}
@@ -67,6 +66,27 @@ func (f *Fetcher) Unpack(ctx context.Context, s *Source, dir string) error {
 	return s.wrap(copyInto(local, target, s.copyDir()))
 }
 
+// unpackBySchema unpacks sources that have a way of their own.
+func (f *Fetcher) unpackBySchema(ctx context.Context, s *Source, dir string) (done bool, err error) {
+	switch s.Scheme {
+	case "git", "gitsm":
+		return true, f.unpackGit(ctx, s, dir)
+	case "apt":
+		return true, f.unpackApt(ctx, s, dir)
+	case "npm":
+		return true, f.unpackNpm(ctx, s, dir)
+	case "npmsw":
+		return true, f.unpackShrinkwrap(ctx, s, dir)
+	case "crate":
+		return true, f.unpackCrate(ctx, s, dir)
+	case "gomod":
+		return true, f.unpackModule(ctx, s, dir)
+	case "gomodgit":
+		return true, f.unpackModuleRepository(ctx, s, dir)
+	}
+	return false, nil
+}
+
 // wrap adds the source to an error of unpacking it.
 func (s *Source) wrap(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
@@ -75,15 +95,17 @@ func (s *Source) wrap(err error) error {
 	return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 }
 
-// wantsUnpack is the unpack= parameter as BitBake reads booleans.
-func (s *Source) wantsUnpack() (bool, error) {
-	switch v := strings.ToLower(s.Params["unpack"]); v {
-	case "", "y", "yes", "1", "true", "t":
+// boolean is a parameter that is on or off, as BitBake reads it.
+func (s *Source) boolean(name string, without bool) (bool, error) {
+	switch v := strings.ToLower(s.Params[name]); v {
+	case "":
+		return without, nil
+	case "y", "yes", "1", "true", "t":
 		return true, nil
 	case "n", "no", "0", "false", "f":
 		return false, nil
 	default:
-		return false, diag.Userf(s.Pos, "%s: unpack=%s is neither 1 nor 0", s.URL, v)
+		return false, diag.Userf(s.Pos, "%s: %s=%s is neither 1 nor 0", s.URL, name, v)
 	}
 }
 
@@ -101,18 +123,29 @@ func (s *Source) stripLevel() (int, error) {
 
 // subdir is the folder below dir that the subdir= parameter names; it must not lead out of dir.
 func (s *Source) subdir(dir string) (string, error) {
-	sub := s.Params["subdir"]
-	if sub == "" {
+	if s.Params["subdir"] == "" {
 		return dir, nil
 	}
-	target := sub
-	if !filepath.IsAbs(sub) {
-		target = filepath.Join(dir, sub)
+	return s.below(dir, "subdir", s.Params["subdir"])
+}
+
+// below is a folder below dir that a parameter names. Links that an archive has put there are followed within dir only.
+func (s *Source) below(dir, parameter, sub string) (string, error) {
+	if filepath.IsAbs(sub) {
+		root := dir
+		if s.workDir != "" {
+			root = s.workDir
+		}
+		rel, err := filepath.Rel(root, sub)
+		if err != nil {
+			return "", err
+		}
+		sub = rel
 	}
-	if rel, err := filepath.Rel(dir, target); err != nil || !filepath.IsLocal(rel) {
-		return "", diag.Userf(s.Pos, "%s: subdir=%s leads out of the work folder", s.URL, sub)
+	if sub != "" && !filepath.IsLocal(sub) {
+		return "", diag.Userf(s.Pos, "%s: %s=%s leads out of the work folder", s.URL, parameter, s.Params[parameter])
 	}
-	return target, nil
+	return securejoin.SecureJoin(dir, sub)
 }
 
 // copyDir is the folder, relative to the target, that a source which is no archive is copied into: file:// sources
@@ -189,6 +222,28 @@ func copyInto(src, target, sub string) error {
 			return err
 		}
 		return copyEntry(t, name, path.Join(base, rel), d)
+	})
+}
+
+// copyFolder copies what a folder holds into another one.
+func copyFolder(src, dest string) error {
+	if err := os.MkdirAll(dest, 0o777); err != nil {
+		return err
+	}
+	t, err := openTree(dest, 0)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return filepath.WalkDir(src, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == src {
+			return err
+		}
+		rel, err := filepath.Rel(src, name)
+		if err != nil {
+			return err
+		}
+		return copyEntry(t, name, rel, d)
 	})
 }
 

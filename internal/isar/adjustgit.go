@@ -22,7 +22,7 @@ func adjustGit(_ context.Context, c *Call) error {
 	if clones == "" || v[1] == "" {
 		return nil
 	}
-	_, sources, err := fetcher(c, nil)
+	_, sources, err := fetcher(c, Outside{})
 	if err != nil {
 		return err
 	}

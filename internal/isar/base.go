@@ -12,15 +12,14 @@ import (
 	"strings"
 
 	"n3x/internal/diag"
-	"n3x/internal/fetch"
 	"n3x/internal/sandbox"
 )
 
-// BaseNatives are the functions of class base and those that it inherits. archives serve apt:// sources.
-func BaseNatives(archives *Archives) map[string]Native {
+// BaseNatives are the functions of class base and those that it inherits.
+func BaseNatives(o Outside) map[string]Native {
 	return map[string]Native{
-		"base.fetch":              func(ctx context.Context, c *Call) error { return doFetch(ctx, c, archives) },
-		"base.unpack":             func(ctx context.Context, c *Call) error { return doUnpack(ctx, c, archives) },
+		"base.fetch":              func(ctx context.Context, c *Call) error { return doFetch(ctx, c, o) },
+		"base.unpack":             func(ctx context.Context, c *Call) error { return doUnpack(ctx, c, o) },
 		"base.clean":              doClean,
 		"base.cleansstate":        doClean,
 		"base.cleanall":           doCleanAll,
@@ -32,63 +31,8 @@ func BaseNatives(archives *Archives) map[string]Native {
 	}
 }
 
-// fetcher is what a recipe's SRC_URI and the fetcher's variables say.
-func fetcher(c *Call, archives *Archives) (*fetch.Fetcher, []*fetch.Source, error) {
-	v, err := c.Values("DL_DIR", "FILESPATH", "PREMIRRORS", "MIRRORS", "BB_NO_NETWORK", "BB_FETCH_PREMIRRORONLY", "BB_STRICT_CHECKSUM",
-		"BB_ALLOWED_NETWORKS", "SRC_URI", "SOURCE_MIRROR_URL", "GITDIR", "BASE_DISTRO", "BASE_DISTRO_CODENAME")
-	if err != nil {
-		return nil, nil, err
-	}
-	pre, err := fetch.ParseMirrors(v[2], c.Pos)
-	if err != nil {
-		return nil, nil, err
-	}
-	if v[9] != "" {
-		own, err := fetch.ParseMirrors("https?://.*/.* "+v[9]+" git://.*/.* "+v[9], c.Pos)
-		if err != nil {
-			return nil, nil, err
-		}
-		pre = append(own, pre...)
-	}
-	post, err := fetch.ParseMirrors(v[3], c.Pos)
-	if err != nil {
-		return nil, nil, err
-	}
-	var debian fetch.DebianSources
-	if archives != nil {
-		debian = debianSources{c, archives}
-	}
-	f, err := fetch.New(fetch.Options{
-		DownloadDir: v[0], GitDir: v[10], SourcePool: v[11] + "-" + v[12], Debian: debian, FilesPath: strings.Split(v[1], ":"), Premirrors: pre, Mirrors: post,
-		NoNetwork: truth(v[4]), PremirrorOnly: truth(v[5]), Checksums: fetch.ParseStrict(v[6]), AllowedNetworks: strings.Fields(v[7]),
-		Git: fetch.HostGit{}, Progress: c.Progress,
-		Warn: func(text string) { fmt.Fprintf(c.Log, "WARNING: %s\n", text) },
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	flags, err := c.Data.VarFlags("SRC_URI")
-	if err != nil {
-		return nil, nil, err
-	}
-	var revErr error
-	sources, err := fetch.ParseSources(fetch.Request{SrcURI: v[8], Flags: flags, Pos: c.Pos, Revision: func(name string) string {
-		key := "SRCREV"
-		if name != "default" {
-			key = "SRCREV_" + name
-			if _, ok, _ := c.Data.Var(key, false); !ok {
-				key = "SRCREV"
-			}
-		}
-		rev, err := c.Value(key)
-		revErr = errors.Join(revErr, err)
-		return rev
-	}})
-	return f, sources, errors.Join(err, revErr)
-}
-
-func doFetch(ctx context.Context, c *Call, archives *Archives) error {
-	f, sources, err := fetcher(c, archives)
+func doFetch(ctx context.Context, c *Call, o Outside) error {
+	f, sources, err := fetcher(c, o)
 	if err != nil {
 		return err
 	}
@@ -145,7 +89,7 @@ func doClean(ctx context.Context, c *Call) error {
 
 // doCleanAll also forgets the recipe's downloads.
 func doCleanAll(ctx context.Context, c *Call) error {
-	f, sources, err := fetcher(c, nil)
+	f, sources, err := fetcher(c, Outside{})
 	if err != nil {
 		return err
 	}
@@ -259,7 +203,7 @@ func transformTemplate(_ context.Context, c *Call) error {
 
 // applyPatches applies the patches of SRC_URI, in order, to S or to the folder that patchdir names.
 func applyPatches(ctx context.Context, c *Call) error {
-	_, sources, err := fetcher(c, nil)
+	_, sources, err := fetcher(c, Outside{})
 	if err != nil {
 		return err
 	}

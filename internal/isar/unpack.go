@@ -16,8 +16,8 @@ import (
 
 // doUnpack puts the sources of SRC_URI into WORKDIR. What an earlier run put there goes first: a file that has left
 // SRC_URI, say a postinst, must not live on in the package.
-func doUnpack(ctx context.Context, c *Call, archives *Archives) error {
-	f, sources, err := fetcher(c, archives)
+func doUnpack(ctx context.Context, c *Call, o Outside) error {
+	f, sources, err := fetcher(c, o)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,125 @@
+package isar
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"n3x/internal/fetch"
+)
+
+// Outside is what fetching needs from beyond the metadata. The zero value is enough to look sources up.
+type Outside struct {
+	Archives *Archives         // for apt:// sources
+	Env      map[string]string // the user's environment: keys of S3
+}
+
+// fetcherVariables are the fetcher's settings, in the order of settings.
+var fetcherVariables = []string{"DL_DIR", "GITDIR", "FILESPATH", "PREMIRRORS", "MIRRORS", "SOURCE_MIRROR_URL", "BB_NO_NETWORK", "BB_FETCH_PREMIRRORONLY",
+	"BB_ALLOWED_NETWORKS", "BB_STRICT_CHECKSUM", "BB_GIT_NOSHARED", "BB_CHECK_SSL_CERTS", "BASE_DISTRO", "BASE_DISTRO_CODENAME", "S", "WORKDIR",
+	"BP", "GO_MOD_PROXY", "GO_MOD_CACHE_DIR", "HOME", "SRC_URI", "N3X_UNPACK_LIMIT", "BB_GENERATE_MIRROR_TARBALLS"}
+
+// mirrored are the schemes for which SOURCE_MIRROR_URL is a premirror, as in OpenEmbedded's class own-mirrors.
+var mirrored = []string{"https?", "ftp", "git", "gitsm", "npm", "s3"}
+
+// fetcher is what a recipe's SRC_URI and the fetcher's variables say.
+func fetcher(c *Call, outside Outside) (*fetch.Fetcher, []*fetch.Source, error) {
+	values, err := c.Values(fetcherVariables...)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := map[string]string{}
+	for i, name := range fetcherVariables {
+		v[name] = values[i]
+	}
+	o, err := fetchOptions(c, v, outside)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := fetch.New(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	sources, err := parseSources(c, v)
+	return f, sources, err
+}
+
+func fetchOptions(c *Call, v map[string]string, outside Outside) (fetch.Options, error) {
+	o := fetch.Options{
+		DownloadDir: v["DL_DIR"], GitDir: v["GITDIR"], FilesPath: strings.Split(v["FILESPATH"], ":"),
+		SourcePool: v["BASE_DISTRO"] + "-" + v["BASE_DISTRO_CODENAME"],
+		NoNetwork:  truth(v["BB_NO_NETWORK"]), PremirrorOnly: truth(v["BB_FETCH_PREMIRRORONLY"]), AllowedNetworks: strings.Fields(v["BB_ALLOWED_NETWORKS"]),
+		Checksums: fetch.ParseStrict(v["BB_STRICT_CHECKSUM"]), GitNoShared: v["BB_GIT_NOSHARED"] == "1", InsecureTLS: v["BB_CHECK_SSL_CERTS"] == "0",
+		BasePackage: v["BP"], GoProxy: v["GO_MOD_PROXY"], GoCache: v["GO_MOD_CACHE_DIR"], Git: fetch.HostGit{}, Progress: c.Progress,
+		Warn: func(text string) { fmt.Fprintf(c.Log, "WARNING: %s\n", text) },
+	}
+	if outside.Archives != nil {
+		o.Debian = debianSources{c, outside.Archives}
+	}
+	if rel, err := filepath.Rel(v["WORKDIR"], v["S"]); err == nil && filepath.IsLocal(rel) {
+		o.SourceDir = rel
+	}
+	home := v["HOME"]
+	if home == "" {
+		home = outside.Env["HOME"]
+	}
+	if home != "" {
+		o.Netrc = filepath.Join(home, ".netrc")
+	}
+	var err error
+	env := func(name string) string {
+		if value, e := c.Value(name); e == nil && value != "" {
+			return value
+		}
+		return outside.Env[name]
+	}
+	if strings.Contains(v["SRC_URI"]+v["PREMIRRORS"]+v["MIRRORS"]+v["SOURCE_MIRROR_URL"], "s3://") {
+		if o.S3, err = fetch.S3From(env, home); err != nil {
+			return o, err
+		}
+	}
+	return o, setMirrors(c, v, &o)
+}
+
+// setMirrors reads PREMIRRORS and MIRRORS, and SOURCE_MIRROR_URL, which comes before them.
+func setMirrors(c *Call, v map[string]string, o *fetch.Options) error {
+	own := ""
+	if url := v["SOURCE_MIRROR_URL"]; url != "" {
+		for _, scheme := range mirrored {
+			own += scheme + "://.*/?.* " + url + " "
+		}
+	}
+	var err error
+	if o.Premirrors, err = fetch.ParseMirrors(own+v["PREMIRRORS"], c.Data.LastSet("PREMIRRORS")); err != nil {
+		return err
+	}
+	o.Mirrors, err = fetch.ParseMirrors(v["MIRRORS"], c.Data.LastSet("MIRRORS"))
+	return err
+}
+
+// parseSources reads SRC_URI with its flags and revisions.
+func parseSources(c *Call, v map[string]string) ([]*fetch.Source, error) {
+	flags, err := c.Data.VarFlags("SRC_URI")
+	if err != nil {
+		return nil, err
+	}
+	pos := c.Data.LastSet("SRC_URI")
+	if pos.IsZero() {
+		pos = c.Pos
+	}
+	var revErr error
+	sources, err := fetch.ParseSources(fetch.Request{SrcURI: v["SRC_URI"], Flags: flags, WorkDir: v["WORKDIR"], Pos: pos, Revision: func(name string) string {
+		key := "SRCREV"
+		if name != "default" {
+			key = "SRCREV_" + name
+			if rev, ok, _ := c.Data.Var(key, true); !ok || rev == "" || rev == "INVALID" {
+				key = "SRCREV"
+			}
+		}
+		rev, err := c.Value(key)
+		revErr = errors.Join(revErr, err)
+		return rev
+	}})
+	return sources, errors.Join(err, revErr)
+}
