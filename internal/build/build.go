@@ -167,6 +167,9 @@ func (s *session) plan(ctx context.Context) error {
 			frozen[t.Recipe] = true
 		}
 	}
+	if s.engine.Deployers, err = deployers(s.graph); err != nil {
+		return err
+	}
 	return siginfo.Sign(s.graph, s.world, s.o.TopDir)
 }
 

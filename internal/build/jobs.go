@@ -153,6 +153,7 @@ func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *
 		}
 	}
 	slices.Sort(run.Deployed)
+	run.Left = func(path string) { st.kept = append(st.kept, path) }
 	if err := s.engine.Run(ctx, run); err != nil {
 		return err
 	}
@@ -191,8 +192,9 @@ type stamp struct {
 	path   string // STAMP.do_x.<signature>
 	task   string
 	work   string
-	deploy string // folder whose new files belong to the task; "" when it deploys none
-	image  string // prefix of these files' names
+	deploy string   // folder whose new files belong to the task; "" when it deploys none
+	image  string   // prefix of these files' names
+	kept   []string // further files that the task has left
 }
 
 func newStamp(t *taskgraph.Task) (*stamp, error) {
@@ -222,7 +224,7 @@ func (s *stamp) valid() bool {
 	for line := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n") {
 		kind, name, _ := strings.Cut(line, " ")
 		switch kind {
-		case "file":
+		case "file", "kept":
 			if _, err := os.Stat(name); err != nil {
 				return false
 			}
@@ -321,6 +323,18 @@ func (s *stamp) record(before map[string]fs.FileInfo) error {
 		if old := before[name]; old == nil || !os.SameFile(old, after[name]) || !old.ModTime().Equal(after[name].ModTime()) {
 			fmt.Fprintf(&b, "file %s\n", name)
 		}
+	}
+	if s.task == "do_dpkg_build" { // whatever built them, the packages are found there
+		debs, err := fs.Glob(os.DirFS(s.work), "*.deb")
+		if err != nil {
+			return err
+		}
+		for _, name := range debs {
+			s.kept = append(s.kept, filepath.Join(s.work, name))
+		}
+	}
+	for _, name := range s.kept {
+		fmt.Fprintf(&b, "kept %s\n", name)
 	}
 	return atomicfile.Write(s.path, []byte(b.String()), 0o644)
 }

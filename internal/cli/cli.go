@@ -118,6 +118,7 @@ func (a *app) originals() map[string]func() *cobra.Command {
 	return map[string]func() *cobra.Command{
 		"kas-build": a.kasBuild, "bitbake": a.bitbake, "bitbake-getvar": a.bitbakeGetvar, "bitbake-query": a.bitbakeQuery,
 		"bitbake-layers": a.bitbakeLayers, "bitbake-diffsigs": a.diffsigs, "bitbake-dumpsig": a.dumpsig,
+		"n3x-repo": a.repository,
 	}
 }
 

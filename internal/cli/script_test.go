@@ -16,7 +16,7 @@ func main() { os.Exit(cli.Main(context.Background(), os.Args, os.Stdin, os.Stdou
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
-	testscript.Main(m, map[string]func(){"n3x": main, "kas-build": main, "bitbake": main, "bitbake-getvar": main, "bitbake-diffsigs": main, "bitbake-dumpsig": main})
+	testscript.Main(m, map[string]func(){"n3x": main, "kas-build": main, "bitbake": main, "bitbake-getvar": main, "bitbake-diffsigs": main, "bitbake-dumpsig": main, "n3x-repo": main})
 }
 
 // The scripts drive the whole program, up to where it would need the network: command lines, kas files, metadata.

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,11 @@ func (c *Call) Command(ctx context.Context, argv ...string) (cmd *sandbox.Cmd, c
 		cleanup()
 		return nil, nil, err
 	}
+	self, err := ownProgram(filepath.Join(bin, "n3x-repo"))
+	if err != nil {
+		cleanup()
+		return nil, nil, err
+	}
 	cmd = &sandbox.Cmd{
 		Argv:    argv,
 		Dir:     work,
@@ -73,8 +79,33 @@ func (c *Call) Command(ctx context.Context, argv ...string) (cmd *sandbox.Cmd, c
 		}
 	}
 	cmd.Mounts = append(cmd.Mounts, sandbox.Mount{Type: sandbox.BindRO, Source: bin, Target: "/n3x/bin"})
+	cmd.Mounts = append(cmd.Mounts, self...)
 	c.mountTree(cmd, pp, work, deploy)
 	return cmd, cleanup, nil
+}
+
+// ownProgram puts this program into the sandbox at path, below /n3x/bin there: the functions of class repository call it.
+func ownProgram(path string) ([]sandbox.Mount, error) {
+	const exe = "/proc/self/exe"
+	file, err := os.Executable()
+	if err == nil && sameFile(file, exe) {
+		return []sandbox.Mount{{Type: sandbox.BindRO, Source: file, Target: "/n3x/bin/" + filepath.Base(path)}}, atomicfile.Write(path, nil, 0o755)
+	}
+	in, err := os.Open(exe) // its file was replaced meanwhile
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return nil, atomicfile.WriteFrom(path, 0o755, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+}
+
+func sameFile(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // mountTree shows the recipe's root file system, with what programs in it expect, and the folders of ISAR's imager.

@@ -284,8 +284,13 @@ func (c *Call) reach(text string, found map[string]string) error {
 		}
 		for _, s := range segments(body) {
 			if s.native != nil {
-				// Go code cannot be called in the middle of a shell function.
-				body = fmt.Sprintf("echo \"ERROR: %s is built into n3x and cannot be called from a shell function\"; exit 1", w)
+				// Go code cannot be called in the middle of a shell function, unless there is a form in shell.
+				if body, err = c.Data.Value(w + "_in_shell"); err != nil {
+					return err
+				}
+				if body == "" {
+					body = fmt.Sprintf("echo \"ERROR: %s is built into n3x and cannot be called from a shell function\"; exit 1", w)
+				}
 				break
 			}
 		}

@@ -60,6 +60,8 @@ type Engine struct {
 	Emulator func(ctx context.Context, a arch.Arch) error
 	Replay   func(c *Call) string // the command that runs a failed task again, to be shown to the user
 
+	Deployers map[string]Deployer // recipes whose packages this build deploys, by owner; see OwnerOf
+
 	trees sync.Map // work folder -> *sync.Mutex: one task at a time has a recipe's root file system mounted
 }
 
@@ -72,6 +74,7 @@ type Task struct {
 	Data      *datastore.Data
 	Pos       diag.Pos // where the recipe is
 	Progress  *progress.Task
+	Left      func(path string) // told by [Call.Leave]; nil = nobody asks
 }
 
 // Call is a running task as its functions see it.
@@ -91,6 +94,13 @@ type Call struct {
 
 // runState is what all functions of one running task share.
 type runState struct{ tree *Tree }
+
+// Leave says that the task has made a file without which it counts as not done.
+func (c *Call) Leave(path string) {
+	if c.Left != nil {
+		c.Left(path)
+	}
+}
 
 // Tree is the recipe's root file system, mounted at Tree.Dir; nil when it has none yet.
 func (c *Call) Tree() *Tree { return c.run.tree }

@@ -2,219 +2,272 @@ package packages
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
-	"n3x/internal/atomicfile"
-	"n3x/internal/debian/deb"
+	"golang.org/x/sync/errgroup"
+
+	"n3x/internal/debian/repo"
+	"n3x/internal/diag"
 	"n3x/internal/isar"
 )
 
-// Repository is isar-apt: the Debian repository of what this build made, as apt reads it
-// (https://wiki.debian.org/DebianRepository/Format).
-type Repository struct {
-	Dir      string // e.g. build/tmp/deploy/isar-apt/debian-trixie/apt/debian-trixie
-	Codename string // DEBDISTRONAME, e.g. "isar"
-	lock     string
-}
-
-// RepositoryOf is the repository that a recipe's packages go to.
-func RepositoryOf(c *isar.Call) (Repository, error) {
-	v, err := c.Values("REPO_ISAR_DIR", "DISTRO", "DEBDISTRONAME")
+// isarApt is the repository that a recipe's packages go to: REPO_ISAR_DIR/DISTRO.
+func isarApt(c *isar.Call) (*repo.Repository, error) {
+	v, err := c.Values("REPO_ISAR_DIR", "REPO_ISAR_DB_DIR", "DISTRO", "DEBDISTRONAME")
 	if err != nil {
-		return Repository{}, err
+		return nil, err
 	}
-	return Repository{Dir: filepath.Join(v[0], v[1]), Codename: v[2], lock: filepath.Join(v[0], "isar.lock")}, nil
+	o := repo.Options{Dir: filepath.Join(v[0], v[2]), DB: filepath.Join(v[1], v[2]), Codename: v[3]}
+	if o.Fields, err = optionalFields(c); err != nil {
+		return nil, err
+	}
+	if o.Date, err = c.Epoch(); err != nil {
+		return nil, err
+	}
+	if o.Keys, err = signWith(c, o.Fields); err != nil {
+		return nil, isar.Blame(c.Data, "ISAR_APT_OPT_FIELD", err)
+	}
+	r, err := repo.New(o)
+	return r, isar.Blame(c.Data, "ISAR_APT_OPT_FIELD", err)
 }
 
+// optionalFields are the flags of ISAR_APT_OPT_FIELD: ISAR_APT_OPT_FIELD[Origin] = "isar" is the field Origin.
+func optionalFields(c *isar.Call) ([]repo.Field, error) {
+	flags, err := c.Data.VarFlags("ISAR_APT_OPT_FIELD")
+	if err != nil {
+		return nil, err
+	}
+	var out []repo.Field
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if strings.HasPrefix(name, "_") || name == "doc" || name == "export" {
+			continue
+		}
+		value, err := c.Flag("ISAR_APT_OPT_FIELD", name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, repo.Field{Name: name, Value: value})
+	}
+	return out, nil
+}
+
+// signWith finds the keys that a field SignWith names, in the user's GnuPG folder.
+func signWith(c *isar.Call, fields []repo.Field) (repo.Keyring, error) {
+	for _, f := range fields {
+		if f.Name == "SignWith" {
+			home, err := isar.GnuPGHome(c.Data)
+			if err != nil {
+				return nil, err
+			}
+			return repo.NamedKeys(strings.Fields(f.Value), home)
+		}
+	}
+	return nil, nil
+}
+
+// cacheConfig makes the repository when it does not exist.
 func cacheConfig(_ context.Context, c *isar.Call) error {
-	r, err := RepositoryOf(c)
+	r, err := isarApt(c)
 	if err != nil {
 		return err
 	}
-	return r.change(func() error { return nil })
+	return r.Change(func(*repo.Change) error { return nil })
 }
 
-// deployDeb puts a recipe's packages into the repository, in place of older ones of the same name and architecture.
-func deployDeb(_ context.Context, c *isar.Call) error {
+// deployDeb puts a recipe's packages into isar-apt. What the recipe deployed before and does not build any more goes.
+func deployDeb(ctx context.Context, c *isar.Call) error {
 	list, err := debs(c)
 	if err != nil {
 		return err
 	}
-	r, err := RepositoryOf(c)
+	r, err := isarApt(c)
 	if err != nil {
 		return err
 	}
-	return r.change(func() error {
-		for _, path := range list {
-			if err := r.add(path); err != nil {
-				return fmt.Errorf("deploy %s: %w", filepath.Base(path), err)
-			}
+	owner, err := isar.OwnerOf(c.Data)
+	if err != nil {
+		return err
+	}
+	read := make([]*repo.Deb, len(list))
+	g, _ := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for i, path := range list {
+		g.Go(func() error {
+			d, err := repo.ReadDeb(path)
+			read[i] = d
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("deploy: %w", err)
+	}
+	built := map[string]bool{}
+	for _, d := range read {
+		key := d.Name + " " + d.Architecture
+		if built[key] {
+			return diag.Userf(c.Pos, "%s has two files of package %s for %s in its work folder: %s", c.Recipe, d.Name, d.Architecture, filesOf(read, d)).
+				WithHint("run the recipe's task clean, or remove the one that is not meant from SRC_URI")
 		}
-		return nil
-	})
-}
-
-func undeploy(c *isar.Call, list []string) error {
-	r, err := RepositoryOf(c)
-	if err != nil {
-		return err
+		built[key] = true
 	}
-	if _, err := os.Stat(r.Dir); err != nil {
-		return nil
-	}
-	return r.change(func() error {
-		for _, path := range list {
-			if err := r.remove(filepath.Base(path)); err != nil {
+	err = r.Change(func(t *repo.Change) error {
+		for _, d := range read {
+			if err := contested(c, t, d, owner); err != nil {
+				return err
+			}
+			if err := t.Add(d, owner); err != nil {
 				return err
 			}
 		}
+		t.Retain(owner, "deb", func(name, arch string) bool { return built[name+" "+arch] })
 		return nil
 	})
+	for _, d := range read {
+		fmt.Fprintf(c.Log, "%s %s (%s) is in %s\n", d.Name, d.Version, d.Architecture, filepath.Join(r.Dir(), repo.PoolFile(d.Package)))
+		c.Leave(filepath.Join(r.Dir(), repo.PoolFile(d.Package)))
+	}
+	return err
 }
 
-// change lets f edit the pool while no other process does, and then writes the indices anew.
-func (r Repository) change(f func() error) error {
-	lock, err := atomicfile.WaitLock(r.lock)
-	if err != nil {
-		return err
+// filesOf names the files that hold the package of d.
+func filesOf(list []*repo.Deb, d *repo.Deb) string {
+	var out []string
+	for _, o := range list {
+		if o.Name == d.Name && o.Architecture == d.Architecture {
+			out = append(out, filepath.Base(o.Path))
+		}
 	}
-	defer lock.Unlock()
-	if err := f(); err != nil {
-		return err
-	}
-	return r.index()
+	return strings.Join(out, " and ")
 }
 
-func (r Repository) pool() string { return filepath.Join(r.Dir, "pool", "main") }
-
-func (r Repository) add(path string) error {
-	d, err := deb.OpenFile(path)
-	if err != nil {
-		return err
+// contested refuses a package that another recipe of this build deploys too: which of them an image gets would depend on
+// which comes last. Variants of one recipe, and the same bytes, are no contest.
+func contested(c *isar.Call, t *repo.Change, d *repo.Deb, owner string) error {
+	held, ok := t.Find(d.Name, d.Architecture)
+	if !ok || held.SHA256 == d.SHA256 {
+		return nil
 	}
-	p, err := d.Package()
-	d.Close()
-	if err != nil {
-		return err
-	}
-	if err := r.remove(p.Name + "_*_" + p.Architecture + ".deb"); err != nil {
-		return err
-	}
-	source := p.Source
-	if source == "" {
-		source = p.Name
-	}
-	data, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer data.Close()
-	return atomicfile.WriteFrom(filepath.Join(r.pool(), poolPrefix(source), source, filepath.Base(path)), 0o644, func(w io.Writer) error {
-		_, err := io.Copy(w, data)
-		return err
-	})
-}
-
-// poolPrefix is the folder of the pool that a source package is in: "libh" for libhello, "h" for hello.
-func poolPrefix(source string) string {
-	if strings.HasPrefix(source, "lib") && len(source) > 3 {
-		return source[:4]
-	}
-	return source[:1]
-}
-
-func (r Repository) remove(pattern string) error {
-	old, err := filepath.Glob(filepath.Join(escapeGlob(r.pool()), "*", "*", pattern))
-	if err != nil {
-		return err
-	}
-	for _, path := range old {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	own := c.Deployers[owner]
+	for _, o := range held.Owners {
+		other, building := c.Deployers[o]
+		if o != owner && building && other.Base != own.Base && other.Multiconfig == own.Multiconfig {
+			return diag.Userf(c.Pos, "%s and %s both build package %s for %s", c.Recipe, other.Recipe, d.Name, d.Architecture).
+				WithNote("%s is %s", other.Recipe, other.Pos).
+				WithHint("leave one of the two recipes out of IMAGE_INSTALL and DEPENDS, or give its package another name")
 		}
 	}
 	return nil
 }
 
-// index writes dists/<codename>: a Packages file for each architecture and the Release file that lists them.
-func (r Repository) index() error {
-	stanzas := map[string][]string{"all": nil, "amd64": nil, "arm64": nil, "armhf": nil, "i386": nil, "riscv64": nil}
-	paths, err := filepath.Glob(filepath.Join(escapeGlob(r.pool()), "*", "*", "*.deb"))
+// cleanDeb takes a recipe's packages out of isar-apt and removes its .deb files.
+func cleanDeb(_ context.Context, c *isar.Call) error {
+	list, err := debs(c)
 	if err != nil {
 		return err
 	}
-	slices.Sort(paths)
-	for _, path := range paths {
-		arch, text, err := r.stanza(path)
-		if err != nil {
-			return fmt.Errorf("index %s: %w", path, err)
-		}
-		stanzas[arch] = append(stanzas[arch], text)
+	r, err := isarApt(c)
+	if err != nil {
+		return err
 	}
-	dist := filepath.Join(r.Dir, "dists", r.Codename)
-	var sums []string
-	for _, arch := range slices.Sorted(maps.Keys(stanzas)) {
-		list := stanzas[arch]
-		if arch != "all" {
-			list = append(slices.Clone(list), stanzas["all"]...)
-		}
-		text := []byte(strings.Join(list, "\n"))
-		name := "main/binary-" + arch + "/Packages"
-		if err := atomicfile.WriteIfChanged(filepath.Join(dist, name), text, 0o644); err != nil {
+	owner, err := isar.OwnerOf(c.Data)
+	if err != nil {
+		return err
+	}
+	if r.Exists() {
+		err = r.Change(func(t *repo.Change) error {
+			t.Retain(owner, "deb", func(string, string) bool { return false })
+			for _, path := range list {
+				// What was put there by hand has no owner.
+				if d, err := repo.ReadDeb(path); err == nil {
+					if held, ok := t.Find(d.Name, d.Architecture); ok && len(held.Owners) == 0 {
+						t.Remove(d.Name, d.Architecture)
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(text)
-		sums = append(sums, fmt.Sprintf(" %s %d %s\n", hex.EncodeToString(sum[:]), len(text), name))
 	}
-	// No date: the same packages make the same file.
-	release := fmt.Sprintf("Origin: isar\nLabel: isar\nSuite: %[1]s\nCodename: %[1]s\nDate: %[2]s\nArchitectures: %[3]s\nComponents: main\nSHA256:\n%[4]s",
-		r.Codename, time.Unix(0, 0).UTC().Format(time.RFC1123), strings.Join(slices.Sorted(maps.Keys(stanzas)), " "), strings.Join(sums, ""))
-	return atomicfile.WriteIfChanged(filepath.Join(dist, "Release"), []byte(release), 0o644)
+	return removeDebs(c)
 }
 
-// stanza is a package's entry in a Packages file: its control file, with the fields that say where the .deb is.
-func (r Repository) stanza(path string) (arch, text string, err error) {
-	d, err := deb.OpenFile(path)
+// localIsarApt makes WORKDIR/isar-apt: the repository as it is now, whatever other recipes deploy meanwhile.
+func localIsarApt(_ context.Context, c *isar.Call) error {
+	r, err := isarApt(c)
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	defer d.Close()
-	control, err := d.Control()
+	v, err := c.Values("WORKDIR", "DISTRO", "DISTRO_ARCH")
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	p, err := d.Package()
+	dir := filepath.Join(v[0], "isar-apt", v[1]+"-"+v[2], "apt", v[1])
+	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+		return err
+	}
+	return r.View(dir)
+}
+
+// deploySource puts a recipe's source package into isar-apt, in place of older ones of the same name.
+func deploySource(_ context.Context, c *isar.Call) error {
+	return changeSource(c, func(work, source string, t *repo.Change) error {
+		list, err := filepath.Glob(filepath.Join(escapeGlob(work), escapeGlob(source)+"_*.dsc"))
+		if err != nil {
+			return err
+		}
+		if len(list) > 1 {
+			return diag.Userf(c.Pos, "%s has several source packages: %s", c.Recipe, strings.Join(list, ", ")).WithHint("run the recipe's task clean")
+		}
+		owner, err := isar.OwnerOf(c.Data)
+		if err != nil {
+			return err
+		}
+		kept := ""
+		for _, dsc := range list { // a recipe may go without
+			s, err := repo.ReadSource(dsc)
+			if err != nil {
+				return fmt.Errorf("deploy %s: %w", filepath.Base(dsc), err)
+			}
+			if err := t.AddSource(s, owner); err != nil {
+				return err
+			}
+			kept = s.Name
+		}
+		t.Retain(owner, "dsc", func(name, _ string) bool { return name == kept })
+		return nil
+	})
+}
+
+// undeploySource takes a recipe's source package out of isar-apt.
+func undeploySource(_ context.Context, c *isar.Call) error {
+	return changeSource(c, func(_, source string, t *repo.Change) error {
+		owner, err := isar.OwnerOf(c.Data)
+		if err != nil {
+			return err
+		}
+		t.Retain(owner, "dsc", func(string, string) bool { return false })
+		if held, ok := t.Find(source, "source"); ok && len(held.Owners) == 0 {
+			t.Remove(source, "source")
+		}
+		return nil
+	})
+}
+
+func changeSource(c *isar.Call, f func(work, source string, t *repo.Change) error) error {
+	v, err := c.Values("WORKDIR", "DEBIAN_SOURCE")
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	f, err := os.Open(path)
+	r, err := isarApt(c)
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	defer f.Close()
-	h := sha256.New()
-	size, err := io.Copy(h, f)
-	if err != nil {
-		return "", "", err
-	}
-	rel, err := filepath.Rel(r.Dir, path)
-	if err != nil {
-		return "", "", err
-	}
-	fields := strings.TrimRight(string(control["control"].Data), "\n")
-	if p.Priority == "" {
-		fields += "\nPriority: optional"
-	}
-	return p.Architecture, fmt.Sprintf("%s\nFilename: %s\nSize: %d\nSHA256: %x\n", fields, rel, size, h.Sum(nil)), nil
+	return r.Change(func(t *repo.Change) error { return f(v[0], v[1], t) })
 }

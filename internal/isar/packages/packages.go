@@ -6,12 +6,10 @@
 package packages
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 
 	"n3x/internal/isar"
-	"n3x/internal/sandbox"
 )
 
 // Natives are the functions of this room by the names that the embedded classes call them.
@@ -22,6 +20,7 @@ func Natives() map[string]isar.Native {
 		"dpkg.deploy_source":    deploySource,
 		"dpkg.undeploy_source":  undeploySource,
 		"dpkg.fetch_source":     fetchCommonSource,
+		"dpkg.local_isarapt":    localIsarApt,
 		"dpkg-raw.build":        buildRaw,
 		"dpkg-prebuilt.build":   checkPrebuilt,
 		"isar-apt.cache_config": cacheConfig,
@@ -62,17 +61,4 @@ func escapeGlob(path string) string {
 		out = append(out, path[i])
 	}
 	return string(out)
-}
-
-func cleanDeb(_ context.Context, c *isar.Call) error {
-	old, err := debs(c)
-	if err != nil {
-		return err
-	}
-	for _, path := range old {
-		if err := sandbox.Remove(path); err != nil {
-			return err
-		}
-	}
-	return undeploy(c, old)
 }

@@ -177,49 +177,6 @@ func TestFieldTexts(t *testing.T) {
 			t.Errorf("%s without epoch is %s", in, got)
 		}
 	}
-	for in, want := range map[string]string{"hello": "h", "libhello": "libh", "lib": "l"} {
-		if got := poolPrefix(in); got != want {
-			t.Errorf("%s lies in %s, want %s", in, got, want)
-		}
-	}
-}
-
-func TestRepository(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	r := Repository{Dir: filepath.Join(dir, "apt"), Codename: "isar", lock: filepath.Join(dir, "lock")}
-	make := func(version string) string {
-		t.Helper()
-		path := filepath.Join(dir, "sample_"+version+"_all.deb")
-		f, err := os.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		control := "Package: sample\nVersion: " + version + "\nArchitecture: all\nMaintainer: m\nDescription: d\n"
-		if err := deb.Write(f, deb.Contents{Control: []deb.ControlFile{{Name: "control", Data: []byte(control)}}}); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for _, v := range []string{"1.0", "2.0"} {
-		if err := r.change(func() error { return r.add(make(v)) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(r.Dir, "dists/isar/main/binary-amd64/Packages"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "1.0") || !strings.Contains(string(text), "Filename: pool/main/s/sample/sample_2.0_all.deb\n") {
-		t.Errorf("the index does not have the new package alone:\n%s", text)
-	}
-	if err := r.change(func() error { return r.remove("sample_2.0_all.deb") }); err != nil {
-		t.Fatal(err)
-	}
-	if text, err = os.ReadFile(filepath.Join(r.Dir, "dists/isar/main/binary-amd64/Packages")); err != nil || len(text) != 0 {
-		t.Errorf("after removal the index holds %q, %v", text, err)
-	}
 }
 
 func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }

@@ -51,11 +51,12 @@ do_prepare_build() {
 }
 addtask prepare_build after do_patch do_transform_template
 
-# Packages of this build that others need are in isar-apt from here on; the build itself reads them there.
+# Packages of this build that others need are in isar-apt from here on. WORKDIR/isar-apt/DISTRO-DISTRO_ARCH/apt/DISTRO shows it
+# as it is now, whatever other recipes deploy meanwhile.
 do_local_isarapt[depends] += "isar-apt:do_cache_config"
 do_local_isarapt[deptask] = "do_deploy_deb"
 do_local_isarapt() {
-    :
+    n3x_native dpkg.local_isarapt
 }
 addtask local_isarapt before do_dpkg_build
 
@@ -95,6 +96,12 @@ do_deploy_deb[dirs] = "${S}"
 CLEANFUNCS += "deb_clean"
 deb_clean() {
     n3x_native dpkg.clean
+}
+# What a recipe's own do_deploy_deb gets when it calls deb_clean.
+deb_clean_in_shell() {
+    for deb in "${WORKDIR}"/*.deb; do
+        [ ! -e "$deb" ] || repo_del_package "${REPO_ISAR_DIR}/${DISTRO}" "${REPO_ISAR_DB_DIR}/${DISTRO}" "${DEBDISTRONAME}" "$deb"
+    done
 }
 
 # Shells in the build root, with and without the package's build dependencies.

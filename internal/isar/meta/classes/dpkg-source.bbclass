@@ -27,6 +27,9 @@ CLEANFUNCS += "deb_clean_source"
 deb_clean_source() {
     n3x_native dpkg.undeploy_source
 }
+deb_clean_source_in_shell() {
+    repo_del_srcpackage "${REPO_ISAR_DIR}/${DISTRO}" "${REPO_ISAR_DB_DIR}/${DISTRO}" "${DEBDISTRONAME}" "${DEBIAN_SOURCE}"
+}
 
 do_deploy_source[depends] += "isar-apt:do_cache_config"
 do_deploy_source[dirs] = "${S}"
