@@ -37,7 +37,7 @@ func (a *app) boot() *cobra.Command {
 		Short: "Boot an image in QEMU, with its serial console on the terminal",
 		Long: `Boot an image in QEMU: what kas files build (it is built first), or a .wic file.
 
-The machine has UEFI firmware and two network cards: eth0 is a network of QEMU's own with DHCP, eth1 the node's.
+The machine has the architecture of the image's boot loader, UEFI firmware and two network cards: eth0 is a network of QEMU's own with DHCP, eth1 the node's.
 The image is not changed. Ctrl-A X ends the machine.`,
 		Example: "  n3x boot kas/base.yml:kas/machine/qemu-amd64.yml:kas/image/base.yml:kas/network/simple.yml",
 		Args:    cobra.ExactArgs(1),
@@ -96,12 +96,20 @@ func (a *app) runBoot(ctx context.Context, what string, f *bootFlags) error {
 			return err
 		}
 	}
-	tools, err := a.qemuTools(ctx, o)
+	machine, err := qemu.ImageArch(image)
+	if err != nil {
+		done()
+		return diag.Userf(diag.Pos{}, "read %s: %w", image, err)
+	}
+	if machine == "" {
+		machine = arch.Host()
+	}
+	tools, err := a.qemuTools(ctx, o, machine)
 	done()
 	if err != nil {
 		return err
 	}
-	m, err := a.machine(ctx, image, tools, f)
+	m, err := a.machine(ctx, machine, image, tools, f)
 	if err != nil {
 		return err
 	}
@@ -119,21 +127,24 @@ func wicOf(files []string) (string, error) {
 }
 
 // qemuTools are the host's QEMU and firmware when it has both, else a tools tree's.
-func (a *app) qemuTools(ctx context.Context, o build.Options) (qemu.Tools, error) {
+func (a *app) qemuTools(ctx context.Context, o build.Options, machine arch.Arch) (qemu.Tools, error) {
 	host := qemu.Tools{Env: os.Environ()}
-	if host.Program(arch.Host()) != "" {
-		if _, err := host.Firmware(arch.Host()); err == nil {
+	if host.Program(machine) != "" {
+		if _, err := host.Firmware(machine); err == nil {
 			return host, nil
 		}
 	}
-	layers, err := build.Tools(ctx, o, a.env, qemu.Packages(arch.Host()))
+	layers, err := build.Tools(ctx, o, a.env, qemu.Packages(machine))
 	return qemu.Tools{Layers: layers}, err
 }
 
+// consoles are the kernel's names of the serial port, where it is not ttyS0.
+var consoles = map[arch.Arch]string{"arm64": "ttyAMA0"}
+
 // machine describes the machine that an image boots on.
-func (a *app) machine(ctx context.Context, image string, tools qemu.Tools, f *bootFlags) (*qemu.Machine, error) {
+func (a *app) machine(ctx context.Context, of arch.Arch, image string, tools qemu.Tools, f *bootFlags) (*qemu.Machine, error) {
 	cache := filepath.Join(cacheHome(a.env), "n3x", "kvm-proof.json")
-	proof, err := tools.ProveKVM(ctx, arch.Host(), cache)
+	proof, err := tools.ProveKVM(ctx, of, cache)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +152,7 @@ func (a *app) machine(ctx context.Context, image string, tools qemu.Tools, f *bo
 		fmt.Fprintf(a.stderr, "%s: no KVM, the machine is emulated: %s\n", a.name, proof.Reason)
 	}
 	m := &qemu.Machine{
-		Name: strings.TrimSuffix(filepath.Base(image), ".wic"), Arch: arch.Host(), Accel: proof.Accel(), CPUs: f.cpus, Memory: f.memory,
+		Name: strings.TrimSuffix(filepath.Base(image), ".wic"), Arch: of, Accel: proof.Accel(), CPUs: f.cpus, Memory: f.memory,
 		Disks: []qemu.Disk{{Path: image}},
 		NICs:  []qemu.NIC{{User: &qemu.UserNet{}}, {User: &qemu.UserNet{Restrict: true}}},
 	}
@@ -164,7 +175,11 @@ func (a *app) machine(ctx context.Context, image string, tools qemu.Tools, f *bo
 	m.Append = f.append
 	if m.Append == "" {
 		// The root partition is the one that the layouts call "platform"; the last of two when it bears no label.
-		m.Append = "root=LABEL=platform rw rootwait console=ttyS0,115200 net.ifnames=0 biosdevname=0"
+		console := "ttyS0"
+		if c, ok := consoles[of]; ok {
+			console = c
+		}
+		m.Append = "root=LABEL=platform rw rootwait console=" + console + ",115200 net.ifnames=0 biosdevname=0"
 	}
 	return m, nil
 }
