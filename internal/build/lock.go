@@ -329,6 +329,14 @@ func (r recordingTools) Layers(ctx context.Context, packages ...string) ([]strin
 	return r.provider.Layers(ctx, packages...)
 }
 
+// Tree is [tools.Provider.Tree].
+func (r recordingTools) Tree(ctx context.Context, packages ...string) (string, map[string]string, error) {
+	if err := r.record.add(toolsKey, packages); err != nil {
+		return "", nil, err
+	}
+	return r.provider.Tree(ctx, packages...)
+}
+
 // Emulate is [tools.Provider.Emulate].
 func (r recordingTools) Emulate(ctx context.Context, a arch.Arch) error {
 	if err := r.record.add(toolsKey, []string{tools.EmulatorPackage}); err != nil {

@@ -49,6 +49,7 @@ type Python interface {
 // Tools gives directories to stack up as a root that holds Debian packages.
 type Tools interface {
 	Layers(ctx context.Context, packages ...string) ([]string, error)
+	Tree(ctx context.Context, packages ...string) (dir string, versions map[string]string, err error)
 }
 
 // Engine runs tasks. Its fields are set once, before the first task.

@@ -22,7 +22,8 @@ import (
 // dpkg runs the dpkg of the root filesystem under construction.
 type dpkg struct {
 	draft *Draft
-	debs  string   // directory with the packages
+	debs  string // directory with the packages
+	twins []sandbox.Mount
 	tools scaffold // what stands in for programs that must not run
 	env   []string
 	log   io.Writer // may be nil
@@ -60,6 +61,7 @@ func (d *dpkg) command(argv ...string) *sandbox.Cmd {
 	cmd := d.draft.Command(argv...)
 	cmd.Env = d.env
 	cmd.Mounts = append(cmd.Mounts, d.tools.mounts()...)
+	cmd.Mounts = append(cmd.Mounts, d.twins...)
 	cmd.Mounts = append(cmd.Mounts, sandbox.Mount{Type: sandbox.BindRO, Source: d.debs, Target: debsDir})
 	return cmd
 }

@@ -25,6 +25,7 @@ type InitramfsOptions struct {
 	Command string
 	Env     []string  // further environment, "NAME=value"
 	Epoch   time.Time // of the files in the layer
+	Twins   Twins     // of programs, when the stack is not of this machine's architecture
 	Log     io.Writer // nil discards
 	Task    *progress.Task
 }
@@ -118,6 +119,15 @@ func (o InitramfsOptions) run(ctx context.Context, draft *Draft, kernel string) 
 		return err
 	}
 	cmd.Mounts = append(cmd.Mounts, sandbox.Mount{Type: sandbox.Bind, Source: scratch, Target: "/var/tmp"})
+	twinsDir, err := os.MkdirTemp(draft.temp, "twins-*")
+	if err != nil {
+		return err
+	}
+	twins, err := o.Twins.Initramfs(twinsDir, draft.Stack())
+	if err != nil {
+		return err
+	}
+	cmd.Mounts = append(cmd.Mounts, twins...)
 	output := &transcript{log: o.Log}
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Run(ctx); err != nil {

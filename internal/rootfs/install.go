@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"n3x/internal/debian"
 	"n3x/internal/debian/deb"
+	"n3x/internal/sandbox"
 )
 
 // installer is one run of [Install].
@@ -24,7 +26,7 @@ type installer struct {
 	files map[string]bool // that belong to packages; see owned
 }
 
-func newInstaller(o Options, draft *Draft) (*installer, error) {
+func newInstaller(o Options, draft *Draft, have []*debian.Package) (*installer, error) {
 	i := &installer{o: o, draft: draft, times: make(times)}
 	debs := o.Cache
 	if debs == "" {
@@ -37,10 +39,32 @@ func newInstaller(o Options, draft *Draft) (*installer, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := append(environment(toolsDir+":"+defaultPath), "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
+	path := toolsDir + ":" + defaultPath
+	twins, err := o.twins(filepath.Join(draft.temp, "twins"), have)
+	if err != nil {
+		return nil, err
+	}
+	if twins != nil {
+		path = toolsDir + ":" + twinsBinDir + ":" + defaultPath
+	}
+	env := append(environment(path), "DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBCONF_NOWARNINGS=yes",
 		"SOURCE_DATE_EPOCH="+strconv.FormatInt(o.Epoch.Unix(), 10))
-	i.dpkg = &dpkg{draft: draft, debs: debs, tools: tools, env: append(env, o.Env...), log: o.Log, task: o.Task, total: int64(len(o.Install))}
+	i.dpkg = &dpkg{draft: draft, debs: debs, tools: tools, twins: twins, env: append(env, o.Env...), log: o.Log, task: o.Task, total: int64(len(o.Install))}
 	return i, nil
+}
+
+// twins prepares the twins that have, the packages beneath, and those to install allow. Of a package in two versions none is used.
+func (o Options) twins(dir string, have []*debian.Package) ([]sandbox.Mount, error) {
+	packages := slices.Clone(have)
+	for _, d := range o.Install {
+		packages = append(packages, d.Package)
+	}
+	usable := o.Twins.usable(packages)
+	delete(usable, "gzip") // small files only
+	if len(usable) == 0 {
+		return nil, nil
+	}
+	return o.Twins.mounts(dir, usable)
 }
 
 // install runs the steps and leaves in the draft what a layer holds, apart from the times.

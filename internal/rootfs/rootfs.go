@@ -51,6 +51,7 @@ type Options struct {
 
 	Epoch time.Time // of what scripts write, and their SOURCE_DATE_EPOCH; zero is the time of the newest package
 
+	Twins Twins          // of programs, when Arch is not this machine's
 	Cache string         // directory that keeps the packages uncompressed for the next time; "" keeps nothing
 	Log   io.Writer      // receives what dpkg and the scripts print; nil discards
 	Task  *progress.Task // nil is silent
@@ -88,7 +89,7 @@ func Install(ctx context.Context, o Options) (*Layer, error) {
 		return nil, err
 	}
 	defer draft.Discard()
-	i, err := newInstaller(o, draft)
+	i, err := newInstaller(o, draft, have)
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,27 @@ func (p *Provider) Layers(ctx context.Context, packages ...string) ([]string, er
 	return []string{s.tree}, nil
 }
 
+// Tree is Layers for programs that read the versions of the packages in the one folder, by name.
+func (p *Provider) Tree(ctx context.Context, packages ...string) (dir string, versions map[string]string, err error) {
+	layers, err := p.Layers(ctx, packages...)
+	if err != nil {
+		return "", nil, err
+	}
+	names := slices.Clone(packages)
+	slices.Sort(names)
+	r, err := p.readSet(p.setKey(slices.Compact(names)))
+	if err != nil {
+		return "", nil, err
+	}
+	versions = make(map[string]string)
+	for _, id := range r.Packages {
+		name, version, _ := strings.Cut(id, "=")
+		name, _, _ = strings.Cut(name, ":")
+		versions[name] = version
+	}
+	return layers[0], versions, nil
+}
+
 // Find gives the folder of a set that was made before, "" when there is none. It needs no sandbox.
 func (p *Provider) Find(packages ...string) string {
 	names := slices.Clone(packages)

@@ -16,8 +16,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"n3x/internal/arch"
 	"n3x/internal/diag"
 	"n3x/internal/isar"
+	"n3x/internal/rootfs"
+	"n3x/internal/sandbox"
 )
 
 // generateInitramfs deploys an initrd made by the tree's own generator. Root file systems that differ only in what the
@@ -78,6 +81,11 @@ func runGenerator(ctx context.Context, c *isar.Call, command string) error {
 	if err != nil {
 		return err
 	}
+	more, cleanup, err := generatorMounts(ctx, c, t)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
 	for _, version := range kernels {
 		c.Progress.Step("generating the initrd of kernel " + version)
 		cmd, err := chrootCommand(c, "/bin/sh", "-ec", command)
@@ -85,6 +93,7 @@ func runGenerator(ctx context.Context, c *isar.Call, command string) error {
 			return err
 		}
 		cmd.Env = append(cmd.Env, "kernel_version="+version)
+		cmd.Mounts = append(cmd.Mounts, more...)
 		if err := cmd.Run(ctx); err != nil {
 			return err
 		}
@@ -94,6 +103,27 @@ func runGenerator(ctx context.Context, c *isar.Call, command string) error {
 		}
 	}
 	return nil
+}
+
+// generatorMounts lets the generator of a foreign architecture use programs of this machine for what takes long.
+func generatorMounts(ctx context.Context, c *isar.Call, t *isar.Tree) (mounts []sandbox.Mount, cleanup func(), err error) {
+	v, err := c.Values("DISTRO_ARCH", "WORKDIR")
+	if err != nil {
+		return nil, nil, err
+	}
+	tw, err := twins(ctx, c, arch.Arch(v[0]))
+	if err != nil || tw.Root == "" {
+		return nil, func() {}, err
+	}
+	dir, err := os.MkdirTemp(v[1], "twins-")
+	if err != nil {
+		return nil, nil, err
+	}
+	cleanup = func() { os.RemoveAll(dir) }
+	if mounts, err = tw.Initramfs(dir, rootfs.Stack{t.Dir}); err != nil {
+		cleanup()
+	}
+	return mounts, cleanup, err
 }
 
 // deployInitrd deploys the initrd of the last kernel.

@@ -419,9 +419,22 @@ func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, 
 	if err := errors.Join(c.Emulate(ctx, o.Arch), c.EmulateAlso(ctx, o.Foreign)); err != nil {
 		return nil, err
 	}
+	var err error
+	if o.Twins, err = twins(ctx, c, o.Arch); err != nil {
+		return nil, err
+	}
 	o.Log, o.Task = c.Log, c.Progress
 	c.Progress.Step(fmt.Sprintf("installing %d packages", len(o.Install)))
 	return rootfs.Install(ctx, o)
+}
+
+// twins are programs of this machine that may stand in for those of a root file system of architecture a while it is made.
+func twins(ctx context.Context, c *isar.Call, a arch.Arch) (rootfs.Twins, error) {
+	if a.RunsOn(arch.Host()) {
+		return rootfs.Twins{}, nil
+	}
+	dir, versions, err := c.Tools.Tree(ctx, rootfs.TwinPackages()...)
+	return rootfs.Twins{Root: dir, Versions: versions}, err
 }
 
 // fetch downloads what is not from this build.
