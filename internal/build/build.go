@@ -51,6 +51,7 @@ type Options struct {
 	// Replay is the command that runs one task again, e.g. "n3x build kas/base.yml --target hello --task install".
 	Replay func(target, task string) string
 
+	User     *isar.Terminal   // for tasks that open a shell; nil = there is none
 	Python   cpython.Launcher // starts real CPython for metadata; nil = what Starlark cannot run is refused
 	Progress *progress.Stream
 	Now      func() time.Time
@@ -292,7 +293,7 @@ func (s *session) wire() error {
 			natives[name] = f
 		}
 	}
-	s.engine = &isar.Engine{Natives: natives, Python: python{s.world}, Tools: recorded, Emulator: recorded.Emulate}
+	s.engine = &isar.Engine{Natives: natives, User: s.o.User, Python: python{s.world}, Tools: recorded, Emulator: recorded.Emulate}
 	if s.o.Replay != nil {
 		s.engine.Replay = s.replay
 	}

@@ -14,6 +14,7 @@ import (
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/fetch"
+	"n3x/internal/isar"
 	"n3x/internal/kas"
 	"n3x/internal/metadata"
 	"n3x/internal/sandbox"
@@ -206,6 +207,7 @@ func (a *app) buildInside(ctx context.Context, o build.Options) error {
 	start := time.Now()
 	stream, done := a.progress()
 	o.Progress = stream
+	o.User = &isar.Terminal{In: a.stdin, Out: a.stdout, Err: a.stderr, Term: a.env["TERM"]}
 	result, err := build.Run(ctx, o)
 	done()
 	if err != nil {

@@ -52,9 +52,17 @@ type Tools interface {
 	Tree(ctx context.Context, packages ...string) (dir string, versions map[string]string, err error)
 }
 
+// Terminal is where a task may talk to the user.
+type Terminal struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Term     string // the kind of terminal, e.g. "xterm"; "" when there is none
+}
+
 // Engine runs tasks. Its fields are set once, before the first task.
 type Engine struct {
 	Natives map[string]Native
+	User    *Terminal // nil when nobody is there to talk to
 	Python  Python
 	Tools   Tools
 	// Emulator makes programs of a foreign architecture run in sandboxes; see [Call.Emulate]. nil = only what the host runs itself.

@@ -87,6 +87,15 @@ func (t *Task) Advance(done, total int64, unit string) {
 	t.event(Event{Kind: Progress, Done: done, Total: total, Unit: unit})
 }
 
+// Alone lets f have the terminal: what tasks report meanwhile waits until it returns, and so do they. f must not report.
+func (t *Task) Alone(f func()) {
+	if t != nil && t.s != nil {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+	}
+	f()
+}
+
 // Line reports one line of text that the user should see (a warning of a recipe, for example).
 func (t *Task) Line(text string) { t.event(Event{Kind: Line, Text: text}) }
 

@@ -34,6 +34,7 @@ func (r *Room) Natives() map[string]isar.Native {
 	return map[string]isar.Native{
 		"dpkg.build":    r.build,
 		"dpkg.runbuild": r.runBuild,
+		"dpkg.devshell": r.devshell,
 	}
 }
 
@@ -172,6 +173,9 @@ func (r *Room) options(ctx context.Context, c *isar.Call, rec *recipe) (buildroo
 	}
 	for _, l := range layers {
 		o.Base = append(o.Base, l.Dir)
+	}
+	if err := errors.Join(c.Emulate(ctx, o.Build), c.EmulateAlso(ctx, append([]arch.Arch{o.Host}, o.Foreign...))); err != nil {
+		return o, nil, err
 	}
 	o.Own, err = c.DeployedPackages()
 	return o, archive, err

@@ -119,3 +119,5 @@ do_devshell_nodeps() {
     n3x_native dpkg.devshell nodeps
 }
 addtask devshell_nodeps after do_local_isarapt do_prepare_build
+do_devshell[depends] += "${SCHROOT_DEP}"
+do_devshell_nodeps[depends] += "${SCHROOT_DEP}"
