@@ -17,6 +17,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/therootcompany/xz"
+
+	"n3x/internal/debian/deb"
 )
 
 // extract unpacks an archive into dir, without its first strip path elements.
@@ -33,22 +35,84 @@ func (f *Fetcher) extractAs(ctx context.Context, name string, how *archive, dir 
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	t, err := openTree(dir, f.o.MaxUnpacked)
-	if err != nil {
-		return err
-	}
-	defer t.close()
 	in, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if how.zip {
+	st, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	t, err := openTree(dir, f.limit(st.Size()))
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	switch {
+	case how.zip:
 		err = unzip(ctx, in, t)
-	} else {
+	case how.deb:
+		err = undeb(ctx, name, t)
+	case how.rpm:
+		err = unrpm(ctx, in, t, how.only)
+	default:
 		err = untarOrCopy(ctx, in, how, t, filepath.Base(name), strip)
 	}
 	return errors.Join(err, t.finish(err))
+}
+
+// Without a limit of the user's, an archive may hold this many bytes, or this many times its own size if that is more.
+// Linux's sources are ten times as large as their archive, a tarball of zeros a thousand times.
+const (
+	freeUnpacked  = 1 << 30
+	mostTimes     = 200
+	mostUnpacked  = 64 << 30
+	limitVariable = "N3X_UNPACK_LIMIT"
+)
+
+// limit is how many bytes an archive of a size may hold.
+func (f *Fetcher) limit(size int64) int64 {
+	if f.o.MaxUnpacked > 0 {
+		return f.o.MaxUnpacked
+	}
+	if size > mostUnpacked/mostTimes {
+		return mostUnpacked
+	}
+	return max(freeUnpacked, size*mostTimes)
+}
+
+// limitError is an archive that holds more than it may.
+type limitError struct{ limit int64 }
+
+func (e *limitError) Error() string {
+	return fmt.Sprintf("the archive holds more than %d MiB, which is more than it may", e.limit>>20)
+}
+
+// undeb unpacks the files of a Debian package, with their modes.
+func undeb(ctx context.Context, name string, t *tree) error {
+	d, err := deb.OpenFile(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	data, err := d.Data()
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	t.keepModes = true
+	return untar(ctxReader{ctx, data}, t, 0)
+}
+
+// unrpm unpacks an rpm package; only names one file of it, or is "".
+func unrpm(ctx context.Context, in *os.File, t *tree, only string) error {
+	r, done, err := rpmPayload(ctxReader{ctx, in})
+	if err != nil {
+		return err
+	}
+	defer done()
+	return uncpio(r, t, only)
 }
 
 func untarOrCopy(ctx context.Context, in *os.File, how *archive, t *tree, name string, strip int) error {
@@ -93,6 +157,8 @@ func decompress(r io.Reader, pack string) (io.Reader, func(), error) {
 	case "xz":
 		z, err := xz.NewReader(r, maxWindow)
 		return z, func() {}, err
+	case "lz":
+		return newLzipReader(r), func() {}, nil
 	case "zst":
 		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
 		if err != nil {

@@ -61,7 +61,7 @@ type Options struct {
 	Stall    time.Duration // without any data, a transfer counts as broken; 0 is 100 seconds
 	Parallel int           // sources fetched at a time; 0 is 4
 
-	MaxUnpacked int64 // bytes that one archive may hold; 0 is 64 GiB
+	MaxUnpacked int64 // N3X_UNPACK_LIMIT: bytes that one archive may hold; 0 is 1 GiB, or 200 times its size up to 64 GiB
 
 	Progress *progress.Task
 	Warn     func(string) // receives warnings for the user; nil is silent
@@ -145,9 +145,6 @@ func New(o Options) (*Fetcher, error) {
 	}
 	if o.Parallel == 0 {
 		o.Parallel = 4
-	}
-	if o.MaxUnpacked == 0 {
-		o.MaxUnpacked = 64 << 30
 	}
 	f := &Fetcher{o: o, bytes: counter{task: o.Progress}}
 	f.o.Client = f.withLogins(o.Client)

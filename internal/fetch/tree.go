@@ -24,10 +24,13 @@ const maxEntries = 4 << 20
 type tree struct {
 	root    int // descriptor of the folder
 	dir     string
-	left    int64 // bytes that may still be written; 0 from the start is no limit
+	limit   int64 // bytes that may be written; 0 is no limit
+	left    int64 // of them
 	limited bool
 	entries int
-	times   map[string]time.Time // of folders, set at the end because their content changes them
+
+	keepModes bool                 // whatever the umask, and setuid bits
+	times     map[string]time.Time // of folders, set at the end because their content changes them
 }
 
 func openTree(dir string, limit int64) (*tree, error) {
@@ -35,7 +38,7 @@ func openTree(dir string, limit int64) (*tree, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	return &tree{root: fd, dir: dir, left: limit, limited: limit > 0, times: map[string]time.Time{}}, nil
+	return &tree{root: fd, dir: dir, limit: limit, left: limit, limited: limit > 0, times: map[string]time.Time{}}, nil
 }
 
 func (t *tree) close() { unix.Close(t.root) }
@@ -155,7 +158,7 @@ func (t *tree) mkdir(name string, mode fs.FileMode, at time.Time) error {
 	}
 	defer unix.Close(dir)
 	// The owner can always work in the folder; tar would have to postpone a stricter mode to the end.
-	perm := uint32(mode.Perm()&^umask | 0o700)
+	perm := t.mode(mode) | 0o700
 	err = unix.Mkdirat(dir, base, perm)
 	if err == unix.EEXIST {
 		var st unix.Stat_t
@@ -183,6 +186,20 @@ func (t *tree) mkdir(name string, mode fs.FileMode, at time.Time) error {
 	}
 	t.times[path.Clean(name)] = at
 	return nil
+}
+
+// mode is a file's mode as the kernel has it.
+func (t *tree) mode(m fs.FileMode) uint32 {
+	if !t.keepModes {
+		return uint32(m.Perm() &^ umask)
+	}
+	mode := uint32(m.Perm())
+	for bit, flag := range map[uint32]fs.FileMode{unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky} {
+		if m&flag != 0 {
+			mode |= bit
+		}
+	}
+	return mode
 }
 
 // clear removes what a new entry would replace. A folder that is not empty stays, and is an error.
@@ -219,8 +236,8 @@ func (t *tree) file(name string, r io.Reader, mode fs.FileMode, at time.Time) er
 	if err := t.fill(out, r); err != nil {
 		return fmt.Errorf("unpack %q: %w", name, err)
 	}
-	if err := out.Chmod(mode.Perm() &^ umask); err != nil {
-		return err
+	if err := unix.Fchmod(fd, t.mode(mode)); err != nil {
+		return t.explain(name, err)
 	}
 	if !at.IsZero() {
 		ts := []unix.Timespec{unix.NsecToTimespec(at.UnixNano()), unix.NsecToTimespec(at.UnixNano())}
@@ -239,7 +256,7 @@ func (t *tree) fill(w io.Writer, r io.Reader) error {
 	}
 	n, err := io.Copy(w, io.LimitReader(r, t.left+1))
 	if t.left -= n; t.left < 0 {
-		return errors.New("the archive is larger than it may be")
+		return &limitError{t.limit}
 	}
 	return err
 }

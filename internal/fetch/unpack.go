@@ -46,13 +46,12 @@ func (f *Fetcher) Unpack(ctx context.Context, s *Source, dir string) error {
 	if st, err := os.Stat(local); err != nil {
 		return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 	} else if want && !st.IsDir() {
-		how := archiveOf(local)
+		how, err := s.archive(local)
+		if err != nil {
+			return err
+		}
 		if how == nil {
 			return s.wrap(copyInto(local, target, s.copyDir()))
-		}
-		if how.refuse != "" {
-			return diag.Userf(s.Pos, "unpack %s: %s is not supported yet", s.URL, how.refuse).
-				WithHint("add ;unpack=0 to have the file copied as it is")
 		}
 		if how.single { // BitBake puts these into the work folder whatever subdir= says
 			target = dir
@@ -61,7 +60,10 @@ func (f *Fetcher) Unpack(ctx context.Context, s *Source, dir string) error {
 		if err != nil {
 			return err
 		}
-		return s.wrap(f.extract(ctx, local, target, strip))
+		if err := f.extractAs(ctx, local, how, target, strip); err != nil || how.only == "" {
+			return s.wrap(err)
+		}
+		return s.wrap(f.extractInner(ctx, filepath.Join(target, how.only), target, strip))
 	}
 	return s.wrap(copyInto(local, target, s.copyDir()))
 }
@@ -91,6 +93,9 @@ func (f *Fetcher) unpackBySchema(ctx context.Context, s *Source, dir string) (do
 func (s *Source) wrap(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
+	}
+	if e := (*limitError)(nil); errors.As(err, &e) {
+		return diag.Userf(s.Pos, "unpack %s: %w", s.URL, err).WithHint("if that is right, set %s = \"%dG\" (or more) in the recipe", limitVariable, max(2*e.limit>>30, 1))
 	}
 	return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 }
@@ -163,6 +168,9 @@ type archive struct {
 	pack   string // compression: "", "gz", "bz2", "xz", "zst"
 	single bool   // one compressed file, no tar
 	zip    bool
+	deb    bool
+	rpm    bool
+	only   string // of rpm: the one file to unpack
 	refuse string // what it is, when it cannot be unpacked
 }
 
@@ -177,13 +185,14 @@ var archives = []archive{
 	{ends: []string{".bz2"}, pack: "bz2", single: true},
 	{ends: []string{".txz", ".tar.xz"}, pack: "xz"},
 	{ends: []string{".xz"}, pack: "xz", single: true},
-	{ends: []string{".tar.lz", ".lz"}, refuse: "the compression lzip"},
+	{ends: []string{".tar.lz"}, pack: "lz"},
+	{ends: []string{".lz"}, pack: "lz", single: true},
 	{ends: []string{".tar.7z", ".7z"}, refuse: "the archive format 7z"},
 	{ends: []string{".tzst", ".tar.zst"}, pack: "zst"},
 	{ends: []string{".zst"}, pack: "zst", single: true},
 	{ends: []string{".zip", ".jar"}, zip: true},
-	{ends: []string{".rpm", ".srpm"}, refuse: "unpacking rpm packages"},
-	{ends: []string{".deb", ".ipk"}, refuse: "unpacking deb packages"},
+	{ends: []string{".rpm", ".srpm"}, rpm: true},
+	{ends: []string{".deb", ".ipk"}, deb: true},
 }
 
 // archiveOf finds how the file is unpacked; nil means that it is copied.
@@ -196,6 +205,40 @@ func archiveOf(name string) *archive {
 		}
 	}
 	return nil
+}
+
+// archive finds how the source's file is unpacked.
+func (s *Source) archive(local string) (*archive, error) {
+	how := archiveOf(local)
+	if how == nil {
+		return nil, nil
+	}
+	if dos, err := s.boolean("dos", false); err != nil {
+		return nil, err
+	} else if dos && how.zip {
+		return nil, diag.Userf(s.Pos, "%s: dos=1 (line endings of texts in zip archives) is not supported yet", s.URL)
+	}
+	if how.refuse != "" {
+		return nil, diag.Userf(s.Pos, "unpack %s: %s is not supported yet", s.URL, how.refuse).
+			WithHint("add ;unpack=0 to have the file copied as it is")
+	}
+	if only := s.Params["extract"]; only != "" && how.rpm {
+		if !localPath(only) {
+			return nil, diag.Userf(s.Pos, "%s: extract=%s leads out of the work folder", s.URL, only)
+		}
+		one := *how
+		one.only = only
+		return &one, nil
+	}
+	return how, nil
+}
+
+// extractInner unpacks a file that came out of another archive, if it is an archive itself.
+func (f *Fetcher) extractInner(ctx context.Context, name, dir string, strip int) error {
+	if how := archiveOf(name); how == nil || how.refuse != "" {
+		return nil
+	}
+	return f.extract(ctx, name, dir, strip)
 }
 
 // copyInto copies a file, or a folder with all it holds, into the folder sub of target.

@@ -3,9 +3,12 @@ package isar
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 
+	"n3x/internal/diag"
 	"n3x/internal/fetch"
 )
 
@@ -68,6 +71,9 @@ func fetchOptions(c *Call, v map[string]string, outside Outside) (fetch.Options,
 		o.Netrc = filepath.Join(home, ".netrc")
 	}
 	var err error
+	if o.MaxUnpacked, err = unpackLimit(v["N3X_UNPACK_LIMIT"]); err != nil {
+		return o, diag.Userf(c.Data.LastSet("N3X_UNPACK_LIMIT"), "N3X_UNPACK_LIMIT: %w", err)
+	}
 	env := func(name string) string {
 		if value, e := c.Value(name); e == nil && value != "" {
 			return value
@@ -80,6 +86,20 @@ func fetchOptions(c *Call, v map[string]string, outside Outside) (fetch.Options,
 		}
 	}
 	return o, setMirrors(c, v, &o)
+}
+
+// unpackLimit reads a number of bytes, with K, M, G or T behind it for powers of 1024.
+func unpackLimit(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	digits := strings.TrimRight(strings.ToUpper(s), "KMGTIB")
+	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	shift, ok := map[string]uint{"": 0, "B": 0, "K": 10, "M": 20, "G": 30, "T": 40}[strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s)[len(digits):], "B"), "I")]
+	if err != nil || n <= 0 || !ok || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("%q is no size, like 20G", s)
+	}
+	return n << shift, nil
 }
 
 // setMirrors reads PREMIRRORS and MIRRORS, and SOURCE_MIRROR_URL, which comes before them.
