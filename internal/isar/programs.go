@@ -6,13 +6,13 @@ import (
 )
 
 // programs are those that tasks find beside shellTools as soon as they name them: a build that needs none of them
-// does not load their packages.
+// does not load their packages, which stand behind the program's name.
 var programs = map[string]string{
 	"dpkg-architecture": "dpkg-dev", "dpkg-buildpackage": "dpkg-dev", "dpkg-genchanges": "dpkg-dev", "dpkg-gencontrol": "dpkg-dev",
 	"dpkg-parsechangelog": "dpkg-dev", "dpkg-scanpackages": "dpkg-dev", "dpkg-scansources": "dpkg-dev", "dpkg-source": "dpkg-dev",
 	"dch": "devscripts", "debchange": "devscripts", "dcmd": "devscripts", "dget": "devscripts", "uscan": "devscripts", "wrap-and-sort": "devscripts",
 	"apt-ftparchive": "apt-utils", "reprepro": "reprepro",
-	"git": "git", "gbp": "git-buildpackage", "pristine-tar": "pristine-tar", "quilt": "quilt",
+	"git": "git", "gbp": "git-buildpackage pristine-tar", "pristine-tar": "pristine-tar", "quilt": "quilt",
 	"perl": "perl", "python3": "python3", "make": "make", "gpg": "gpg", "gpgv": "gpgv",
 	"curl": "curl", "wget": "wget", "rsync": "rsync", "jq": "jq", "bc": "bc",
 	"zip": "zip", "unzip": "unzip", "7z": "p7zip-full", "lz4": "lz4", "lzop": "lzop", "brotli": "brotli", "pigz": "pigz",
@@ -33,8 +33,10 @@ func programsIn(script string) []string {
 		}
 		for _, w := range strings.FieldsFunc(line, betweenWords) {
 			w = strings.TrimPrefix(w, "/usr/bin/")
-			if p, known := programs[w]; known && !slices.Contains(out, p) {
-				out = append(out, p)
+			for p := range strings.FieldsSeq(programs[w]) {
+				if !slices.Contains(out, p) {
+					out = append(out, p)
+				}
 			}
 		}
 	}

@@ -116,3 +116,7 @@ func compareOp(a, b, op string) bool {
 	}
 	return c != 0
 }
+
+// VersionHolds tells whether version a stands in relation op ("<", "<=", "=", ">=", ">", "!=") to version b, by the
+// rules of bb.utils.vercmp_string_op.
+func VersionHolds(a, op, b string) bool { return compareOp(a, b, op) }

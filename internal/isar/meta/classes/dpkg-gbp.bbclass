@@ -1,5 +1,14 @@
-# Not built by the native engine yet. A recipe that needs it is skipped with the reason; the others of its layer are not affected.
+# Packages whose sources are a git repository in the layout of git-buildpackage: gbp makes the upstream archive.
 
-python() {
-    raise bb.parse.SkipRecipe("it inherits class dpkg-gbp, which n3x does not support yet (kas-container with real ISAR builds it)")
+inherit dpkg
+
+S = "${WORKDIR}/git"
+PATCHTOOL ?= "git"
+GBP_EXTRA_OPTIONS ?= "--git-pristine-tar"
+
+do_dpkg_source:prepend() {
+    (
+        cd "${WORKDIR}/${PPS}"
+        gbp buildpackage --git-ignore-new --git-builder=/bin/true ${GBP_EXTRA_OPTIONS}
+    )
 }
