@@ -68,6 +68,8 @@ func TestCheckoutRecipes(t *testing.T) {
 		"core/meta/recipes-devtools/isar-apt/isar-apt.bb": "WHOSE = \"wrong\"\n",
 		"core/meta/recipes-devtools/base-apt/sbom_1.bb":   "WHOSE = \"wrong\"\n",
 		"core/meta/classes-recipe/theirs.bbclass":         "THEIRS = \"1\"\n",
+		"core/meta/classes-recipe/dpkg-base.bbclass":      "DPKG_ARCH = \"wrong\"\n",
+		"core/meta/classes-global/base.bbclass":           "WHOSE = \"wrong\"\n",
 		"own/grow_%.bbappend":                             "APPENDED = \"1\"\n",
 		"own/conf/layer.conf":                             "BBPATH .= \":${LAYERDIR}\"\nBBFILES += \"${LAYERDIR}/*.bb ${LAYERDIR}/*.bbappend\"\nBBFILE_COLLECTIONS += \"own\"\nBBFILE_PATTERN_own = \"^${LAYERDIR}/\"\nLAYERSERIES_COMPAT_own = \"next\"\n",
 	})

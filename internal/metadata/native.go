@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"n3x/internal/arch"
@@ -75,6 +76,11 @@ func readTree(layer fs.FS, below string, files map[string][]byte) error {
 		}
 		data, err := fs.ReadFile(layer, name)
 		files[filepath.Join(below, name)] = data
+		// BitBake looks in these folders of all layers first: a checkout's class must not win over the built-in one.
+		if class, ok := strings.CutPrefix(name, "classes/"); ok {
+			files[filepath.Join(below, "classes-global", class)] = data
+			files[filepath.Join(below, "classes-recipe", class)] = data
+		}
 		return err
 	})
 }
