@@ -127,7 +127,7 @@ func TestWrongContent(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	var de *diag.Error
-	if !errors.As(err, &de) || !strings.Contains(de.Notes[0], "sha256 is "+sum(content)+", not "+sum("other")) || !strings.Contains(de.Hint, "SRC_URI[x.sha256sum]") {
+	if !errors.As(err, &de) || !strings.Contains(de.Notes[0], "sha256 is "+sum(content)+", not "+sum("other")) || !strings.Contains(de.Hint, ";sha256sum="+sum(content)) {
 		t.Errorf("got %+v", de)
 	}
 	if _, err := os.Stat(dl + "/b.txt"); !errors.Is(err, fs.ErrNotExist) {
@@ -455,4 +455,23 @@ func FuzzParse(f *testing.F) {
 		}
 		mirrorURLs(src, src.URL, m)
 	})
+}
+
+// TestWrongFlag: the error stands at the checksum's own line and says what to write there.
+func TestWrongFlag(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, content200)
+	f, err := New(Options{DownloadDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ParseSources(Request{SrcURI: srv.URL + "/b.txt;name=x", Flags: map[string]string{"x.md5sum": strings.Repeat("0", 32)}, Pos: diag.Pos{File: "r.bb", Line: 7},
+		FlagPos: func(flag string) diag.Pos { return diag.Pos{File: flag, Line: 9} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e *diag.Error
+	if err := f.Fetch(t.Context(), s); !errors.As(err, &e) || e.Pos.String() != "x.md5sum:9" || e.Hint != `if the new content is right, write: SRC_URI[x.md5sum] = "1e280e1713df124d35709cf6138d9f91"` {
+		t.Errorf("got %v, %v", err, e)
+	}
 }

@@ -25,7 +25,7 @@ func (f *Fetcher) fetchHTTP(ctx context.Context, s *Source) error {
 	}
 	defer lock.Unlock()
 	if len(s.Sums) == 0 && f.o.Checksums == StrictFail {
-		return diag.Userf(s.Pos, "%s has no checksum, which BB_STRICT_CHECKSUM demands", s.URL).WithHint("add SRC_URI[sha256sum]")
+		return f.withoutSum(ctx, s, local)
 	}
 	if err := f.reuse(s, local); err == nil {
 		return nil
@@ -40,18 +40,31 @@ func (f *Fetcher) fetchHTTP(ctx context.Context, s *Source) error {
 	f.markDone(local)
 	if len(s.Sums) == 0 && f.o.Checksums == StrictWarn {
 		if sum, err := fileSums(local, "sha256"); err == nil {
-			f.warn(fmt.Sprintf("%s has no checksum; add to the recipe: SRC_URI[%s] = \"%s\"", s.URL, s.sumFlag(), sum["sha256"]))
+			f.warn(fmt.Sprintf("%s has no checksum; add to the recipe: SRC_URI[%s] = \"%s\"", s.URL, s.sumName("sha256"), sum["sha256"]))
 		}
 	}
 	return nil
 }
 
-// sumFlag is the flag of SRC_URI that holds the source's SHA-256.
-func (s *Source) sumFlag() string {
-	if n := s.Params["name"]; n != "" {
-		return n + ".sha256sum"
+// withoutSum refuses a source without checksum, after it was fetched to tell what to write, as BitBake does.
+func (f *Fetcher) withoutSum(ctx context.Context, s *Source, local string) error {
+	e := diag.Userf(s.Pos, "%s has no checksum, which BB_STRICT_CHECKSUM demands", s.URL)
+	if _, err := os.Stat(local); err != nil && f.tryAll(ctx, s, local, &attempts{s: s}) != nil {
+		return e.WithHint("add SRC_URI[%s]", s.sumName("sha256"))
 	}
-	return "sha256sum"
+	sum, err := fileSums(local, "sha256")
+	if err != nil {
+		return err
+	}
+	return e.WithHint("if the file in DL_DIR is right, write: SRC_URI[%s] = \"%s\"", s.sumName("sha256"), sum["sha256"])
+}
+
+// sumName is the flag of SRC_URI that holds a checksum of the source.
+func (s *Source) sumName(kind string) string {
+	if n := s.Params["name"]; n != "" {
+		return n + "." + kind + "sum"
+	}
+	return kind + "sum"
 }
 
 // tryAll tries one address after the other until one has the right content.
@@ -99,7 +112,7 @@ func (f *Fetcher) mirrorAddress(s *Source) string {
 type attempts struct {
 	s     *Source
 	tried []string
-	sum   bool
+	sum   *sumError // the last file with wrong content
 	net   bool
 }
 
@@ -111,7 +124,9 @@ func (t *attempts) note(ctx context.Context, address string, err error) (done bo
 	if ctx.Err() != nil {
 		return true, ctx.Err()
 	}
-	t.sum = t.sum || errors.Is(err, errChecksum)
+	if sum := (*sumError)(nil); errors.As(err, &sum) {
+		t.sum = sum
+	}
 	t.net = t.net || errors.Is(err, errNoNetwork)
 	t.tried = append(t.tried, withoutPassword(address)+": "+strings.ReplaceAll(err.Error(), address, withoutPassword(address)))
 	return false, nil
@@ -121,12 +136,26 @@ func (t *attempts) failed() error {
 	e := diag.Failedf(t.s.Pos, "fetch %s: no address has it", withoutPassword(t.s.URL))
 	e.Notes = t.tried
 	switch {
-	case t.sum:
-		return e.WithHint("when the new content is right, correct the checksum in the recipe (SRC_URI[%s])", t.s.sumFlag())
+	case t.sum != nil:
+		wrong := diag.Failedf(t.s.Pos, "fetch %s: %w", withoutPassword(t.s.URL), t.sum)
+		wrong.Notes = t.tried
+		return t.s.wrongSum(wrong, t.sum)
 	case t.net:
 		return e.WithHint("unset BB_NO_NETWORK, or put the file into DL_DIR")
 	}
 	return e.WithHint("check the address and the network; PREMIRRORS and MIRRORS name further places")
+}
+
+// wrongSum says where the checksum stands, and what to write there.
+func (s *Source) wrongSum(e *diag.Error, sum *sumError) *diag.Error {
+	name := s.sumName(sum.kind)
+	if place, ok := s.sumPlaces[sum.kind]; ok {
+		if !place.IsZero() {
+			e.Pos = place
+		}
+		return e.WithHint("if the new content is right, write: SRC_URI[%s] = \"%s\"", name, sum.got)
+	}
+	return e.WithHint("if the new content is right, write in the entry of SRC_URI: ;%ssum=%s", sum.kind, sum.got)
 }
 
 // withoutPassword is an address that may be shown.

@@ -89,7 +89,7 @@ func (s *Source) derived(entry string) (*Source, error) {
 		return nil, err
 	}
 	d.Pos = s.Pos
-	if err := d.setSums(nil); err != nil {
+	if err := d.setSums(Request{}); err != nil {
 		return nil, err
 	}
 	if d.isGit() {

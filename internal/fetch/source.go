@@ -23,10 +23,11 @@ type Source struct {
 	Path     string // unescaped, without query; of file://, with or without a leading slash
 	Params   map[string]string
 
-	workDir    string  // Request.WorkDir
-	branchName string  // of git: the branch that holds Revision
-	web        string  // of crate: the address that it stands for
-	repository *Source // of gomodgit: the git source that holds the module
+	workDir    string              // Request.WorkDir
+	sumPlaces  map[string]diag.Pos // of checksums that stand in flags of SRC_URI, by kind
+	branchName string              // of git: the branch that holds Revision
+	web        string              // of crate: the address that it stands for
+	repository *Source             // of gomodgit: the git source that holds the module
 
 	Sums     map[string]string // expected checksums by kind, e.g. "sha256" -> 64 hex digits
 	Revision string            // of git: a commit, tag or branch (SRCREV, rev= or tag=); "" is the branch's head
@@ -47,8 +48,10 @@ type Request struct {
 	// Revision is SRCREV for a name ("default" when the entry has none): "" or "INVALID" when none is set, "AUTOINC" for
 	// the branch's head. nil means that none is set.
 	Revision func(name string) string
-	WorkDir  string   // WORKDIR: an absolute subdir= must be below it
-	Pos      diag.Pos // where SRC_URI is set
+	// FlagPos is where a flag of SRC_URI is set; nil when nobody knows.
+	FlagPos func(flag string) diag.Pos
+	WorkDir string   // WORKDIR: an absolute subdir= must be below it
+	Pos     diag.Pos // where SRC_URI is set
 }
 
 // sumKinds are the checksums that BitBake knows, strongest first.
@@ -67,7 +70,7 @@ func ParseSources(r Request) ([]*Source, error) {
 			return nil, diag.Userf(r.Pos, "SRC_URI: %w", err)
 		}
 		s.Pos, s.workDir = r.Pos, r.WorkDir
-		if err := s.setSums(r.Flags); err != nil {
+		if err := s.setSums(r); err != nil {
 			return nil, err
 		}
 		if git := s.git(); git != nil {
@@ -183,8 +186,8 @@ func (s *Source) checkLocalName() error {
 }
 
 // setSums collects the expected checksums from parameters, else from the flags of SRC_URI.
-func (s *Source) setSums(flags map[string]string) error {
-	s.Sums = map[string]string{}
+func (s *Source) setSums(r Request) error {
+	s.Sums, s.sumPlaces = map[string]string{}, map[string]diag.Pos{}
 	for _, kind := range sumKinds {
 		named, plain := kind+"sum", kind+"sum"
 		if n := s.Params["name"]; n != "" {
@@ -195,7 +198,12 @@ func (s *Source) setSums(flags map[string]string) error {
 			want, where = s.Params[plain], "parameter "+plain
 		}
 		if want == "" && (s.onWeb() || s.Scheme == "s3") {
-			want, where = flags[named], "SRC_URI["+named+"]"
+			if want, where = r.Flags[named], "SRC_URI["+named+"]"; want != "" {
+				s.sumPlaces[kind] = diag.Pos{}
+				if r.FlagPos != nil {
+					s.sumPlaces[kind] = r.FlagPos(named)
+				}
+			}
 		}
 		if want == "" {
 			continue

@@ -16,6 +16,14 @@ import (
 // errChecksum marks content that is not what the recipe asks for.
 var errChecksum = errors.New("checksum mismatch")
 
+// sumError is content with another checksum than the recipe asks for.
+type sumError struct{ kind, got, want string }
+
+func (e *sumError) Error() string {
+	return fmt.Sprintf("%v: %s is %s, not %s", errChecksum, e.kind, e.got, e.want)
+}
+func (e *sumError) Unwrap() error { return errChecksum }
+
 // checkSums holds a file against the checksums that are asked for; without any, the file has to exist.
 func checkSums(path string, want map[string]string) error {
 	var kinds []string
@@ -30,7 +38,7 @@ func checkSums(path string, want map[string]string) error {
 	}
 	for _, k := range kinds {
 		if got[k] != want[k] {
-			return fmt.Errorf("%w: %s is %s, not %s", errChecksum, k, got[k], want[k])
+			return &sumError{k, got[k], want[k]}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -124,12 +125,16 @@ func parseSources(c *Call, v map[string]string) ([]*fetch.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	pos := c.Data.LastSet("SRC_URI")
-	if pos.IsZero() {
-		pos = c.Pos
+	place := func(flag string) diag.Pos {
+		for _, e := range slices.Backward(c.Data.History("SRC_URI")) {
+			if e.Flag == flag && e.Pos.File != "" {
+				return e.Pos
+			}
+		}
+		return c.Pos
 	}
 	var revErr error
-	sources, err := fetch.ParseSources(fetch.Request{SrcURI: v["SRC_URI"], Flags: flags, WorkDir: v["WORKDIR"], Pos: pos, Revision: func(name string) string {
+	sources, err := fetch.ParseSources(fetch.Request{SrcURI: v["SRC_URI"], Flags: flags, WorkDir: v["WORKDIR"], Pos: place(""), FlagPos: place, Revision: func(name string) string {
 		key := "SRCREV"
 		if name != "default" {
 			key = "SRCREV_" + name
