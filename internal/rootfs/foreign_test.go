@@ -17,7 +17,8 @@ import (
 
 // TestNetworkForeign makes the smallest root filesystem of another architecture, with all maintainer scripts under the emulator of a
 // tools tree: N3X_TEST_NETWORK=1 go test -run NetworkForeign -v. It downloads 100 MB and takes two minutes of processor time for
-// each architecture. N3X_TEST_FOREIGN names others than arm64, N3X_TEST_DL_DIR keeps the downloads.
+// each architecture. N3X_TEST_FOREIGN names others than arm64, N3X_TEST_DL_DIR keeps the downloads, N3X_TEST_FOREIGN_LIST writes the list of
+// files to a file of that name and the architecture, N3X_TEST_FOREIGN_SLOW=1 does without twins: the lists must be equal.
 func TestNetworkForeign(t *testing.T) {
 	if os.Getenv("N3X_TEST_NETWORK") == "" {
 		t.Skip("set N3X_TEST_NETWORK=1 to install packages of deb.debian.org")
@@ -51,6 +52,13 @@ func TestNetworkForeign(t *testing.T) {
 			}
 			var log bytes.Buffer
 			o := Options{Dir: filepath.Join(t.TempDir(), "root"), Arch: a, Install: debs, Log: &log}
+			if os.Getenv("N3X_TEST_FOREIGN_SLOW") == "" {
+				root, versions, err := provider.Tree(ctx, TwinPackages()...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.Twins = Twins{root, versions}
+			}
 			began := time.Now()
 			if _, err := Install(ctx, o); err != nil {
 				t.Fatalf("%s\n%s", rendered(err), log.String())

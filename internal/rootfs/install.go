@@ -60,7 +60,6 @@ func (o Options) twins(dir string, have []*debian.Package) ([]sandbox.Mount, err
 		packages = append(packages, d.Package)
 	}
 	usable := o.Twins.usable(packages)
-	delete(usable, "gzip") // small files only
 	if len(usable) == 0 {
 		return nil, nil
 	}

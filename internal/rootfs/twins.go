@@ -21,12 +21,27 @@ type Twins struct {
 	Versions map[string]string // of the packages in it, e.g. "kmod": "34.2-2"
 }
 
-// twinPackages are the programs that may have twins, and their packages: what they do depends neither on the processor nor on
-// other programs.
-var twinPackages = map[string]string{"depmod": "kmod", "gzip": "gzip", "lz4": "lz4", "xz": "xz-utils", "zstd": "zstd"}
+// twinPrograms are the programs that may have twins, by package: what they do depends neither on the processor nor on the
+// programs of the root filesystem. Missing on purpose: what tells the architecture (uname, dpkg), asks for users (id), preloads
+// libraries (stdbuf), or whose name may mean another program (awk).
+var twinPrograms = map[string][]string{
+	"coreutils": {"basename", "cat", "chgrp", "chmod", "chown", "cksum", "comm", "cp", "cut", "date", "dd", "dirname", "expr", "head", "install", "link",
+		"ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "paste", "readlink", "realpath", "rm", "rmdir", "seq", "sha1sum", "sha256sum", "sleep", "sort",
+		"stat", "tail", "tee", "touch", "tr", "truncate", "uniq", "wc"},
+	"cpio": {"cpio"}, "dpkg": {"dpkg-deb", "dpkg-split"}, "dracut-install": {dracutInstall}, "findutils": {"find", "xargs"}, "grep": {"grep"},
+	"gzip": {"gzip"}, "kmod": {"depmod"}, "lz4": {"lz4"}, "sed": {"sed"}, "tar": {"tar"}, "xz-utils": {"xz"}, "zstd": {"zstd"},
+}
 
-// TwinPackages are the packages that the root of [Twins] should have, sorted.
-func TwinPackages() []string { return slices.Sorted(maps.Values(twinPackages)) }
+// dracutInstall copies modules into an initramfs; it is called by its full path.
+const dracutInstall = "dracut-install"
+
+// TwinPackages are the packages that the root of [Twins] should have, sorted: those of the programs, and a shell without libraries
+// that starts them.
+func TwinPackages() []string {
+	names := append(slices.Collect(maps.Keys(twinPrograms)), "busybox-static")
+	slices.Sort(names)
+	return names
+}
 
 const (
 	twinsDir    = "/run/.n3x-twins"
@@ -42,22 +57,46 @@ func (t Twins) usable(packages []*debian.Package) map[string]string {
 	if t.Root == "" {
 		return found
 	}
-	same := func(a, b string) bool { return binNMU.ReplaceAllString(a, "") == binNMU.ReplaceAllString(b, "") }
-	for program, name := range twinPackages {
-		here, other := false, false
-		for _, p := range packages {
-			if p.Name == name {
-				here, other = true, other || !same(string(p.Version), t.Versions[name])
-			}
+	if t.state(packages, "libc6") != sameVersion {
+		return found
+	}
+	for name, programs := range twinPrograms {
+		if t.state(packages, name) != sameVersion {
+			continue
 		}
-		for _, dir := range []string{"usr/sbin", "usr/bin"} {
-			if _, err := os.Stat(filepath.Join(t.Root, dir, program)); err == nil && here && !other {
-				found[program] = dir + "/" + program
+		for _, program := range programs {
+			for _, dir := range []string{"usr/sbin", "usr/bin", "usr/lib/dracut"} {
+				if _, err := os.Stat(filepath.Join(t.Root, dir, program)); err == nil {
+					found[program] = dir + "/" + program
+				}
 			}
 		}
 	}
 	return found
 }
+
+// state tells whether the root filesystem has one package name, of the version that the twins have.
+func (t Twins) state(packages []*debian.Package, name string) versionState {
+	state := noVersion
+	for _, p := range packages {
+		if p.Name != name {
+			continue
+		}
+		if binNMU.ReplaceAllString(string(p.Version), "") != binNMU.ReplaceAllString(t.Versions[name], "") {
+			return otherVersion
+		}
+		state = sameVersion
+	}
+	return state
+}
+
+type versionState int
+
+const (
+	noVersion versionState = iota
+	sameVersion
+	otherVersion // perhaps besides the same one, which an upgrade replaces
+)
 
 // loader is the dynamic loader in the twins' root, and where its libraries are.
 func (t Twins) loader() (loader, libraries string, err error) {
@@ -85,7 +124,7 @@ func (t Twins) mounts(dir string, usable map[string]string) ([]sandbox.Mount, er
 	}
 	var errs []error
 	for program, file := range usable {
-		script := fmt.Sprintf("#!/bin/sh\nexec %[1]s%[2]s --library-path %[1]s%[3]s --argv0 %[4]s %[1]s/%[5]s \"$@\"\n", twinsDir, loader, libraries, program, file)
+		script := fmt.Sprintf("#!%[1]s/usr/bin/busybox sh\nexec %[1]s%[2]s --library-path %[1]s%[3]s --argv0 %[4]s %[1]s/%[5]s \"$@\"\n", twinsDir, loader, libraries, program, file)
 		errs = append(errs, os.WriteFile(filepath.Join(dir, program), []byte(script), 0o755))
 	}
 	return []sandbox.Mount{{Type: sandbox.BindRO, Source: t.Root, Target: twinsDir}, {Type: sandbox.BindRO, Source: dir, Target: twinsBinDir}}, errors.Join(errs...)
@@ -95,7 +134,7 @@ func (t Twins) mounts(dir string, usable map[string]string) ([]sandbox.Mount, er
 var pathLine = regexp.MustCompile(`(?m)^export PATH='([^']*)'$`)
 
 // Initramfs is what lets mkinitramfs of a root filesystem use twins: a copy of it, written to dir, with another PATH. A hook that
-// copies such a program into the initramfs must find the real one; then there is no twin.
+// asks where a program is may copy it into the initramfs, and must find the real one: then there are no twins.
 func (t Twins) Initramfs(dir string, stack Stack) ([]sandbox.Mount, error) {
 	script, err := stack.ReadFile("usr/sbin/mkinitramfs")
 	if t.Root == "" || err != nil || len(pathLine.FindAll(script, -1)) != 1 {
@@ -109,8 +148,9 @@ func (t Twins) Initramfs(dir string, stack Stack) ([]sandbox.Mount, error) {
 	for _, hooks := range []string{"etc/initramfs-tools/hooks", "usr/share/initramfs-tools/hooks"} {
 		names, _ := stack.ReadDir(hooks)
 		for _, name := range names {
-			text, _ := stack.ReadFile(hooks + "/" + name)
-			maps.DeleteFunc(usable, func(program, _ string) bool { return takes(string(text), program) })
+			if text, _ := stack.ReadFile(hooks + "/" + name); asks(string(text)) {
+				return nil, nil
+			}
 		}
 	}
 	if len(usable) == 0 {
@@ -124,13 +164,20 @@ func (t Twins) Initramfs(dir string, stack Stack) ([]sandbox.Mount, error) {
 	if err := os.WriteFile(copied, pathLine.ReplaceAll(script, []byte("export PATH='"+twinsBinDir+":$1'")), 0o755); err != nil {
 		return nil, err
 	}
-	return append(mounts, sandbox.Mount{Type: sandbox.BindRO, Source: copied, Target: "/usr/sbin/mkinitramfs"}), nil
+	mounts = append(mounts, sandbox.Mount{Type: sandbox.BindRO, Source: copied, Target: "/usr/sbin/mkinitramfs"})
+	if usable[dracutInstall] != "" {
+		mounts = append(mounts, sandbox.Mount{Type: sandbox.BindRO, Source: filepath.Join(dir, "bin", dracutInstall), Target: "/usr/lib/dracut/" + dracutInstall})
+	}
+	return mounts, nil
 }
 
-// takes reports whether a hook's text may copy the program or ask where it is.
-func takes(hook, program string) bool {
-	for line := range strings.Lines(hook) {
-		if (strings.Contains(line, "copy") || strings.Contains(line, "command ") || strings.Contains(line, "which ") || strings.Contains(line, "cp ")) && strings.Contains(line, program) {
+// whereIs is how shell scripts ask for a program's path.
+var whereIs = regexp.MustCompile(`(?m)^[^#\n]*\b(command -[vV]|which|type -[pP]|hash) .*$`)
+
+// asks reports whether a hook asks for the path of a program that may have a twin.
+func asks(hook string) bool {
+	for _, line := range whereIs.FindAllString(hook, -1) {
+		if !strings.Contains(line, "fsck.") { // Debian's own hook
 			return true
 		}
 	}

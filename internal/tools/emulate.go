@@ -56,7 +56,7 @@ func (p *Provider) Emulate(ctx context.Context, a arch.Arch) error {
 // cannotEmulate says what the host lacks.
 func cannotEmulate(a arch.Arch, reason error) error {
 	e := diag.Userf(diag.Pos{}, "run programs of %s on this machine (%s): %w", a, arch.Host(), reason).
-		WithHint("use Linux 6.7 or newer, where n3x needs nothing else; or, as root of the machine (not of a container): apt-get install qemu-user-static binfmt-support")
+		WithHint("run n3x on Linux 6.7 or newer and let it make a user namespace: then it needs nothing else; or, as root of the machine (not of a container): apt-get install qemu-user-static binfmt-support")
 	registration := "/proc/sys/fs/binfmt_misc/qemu-" + a.QEMU()
 	switch text, err := os.ReadFile(registration); {
 	case err != nil:

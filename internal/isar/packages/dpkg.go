@@ -81,6 +81,9 @@ func (r *Room) runBuild(ctx context.Context, c *isar.Call) error {
 	if err := source.Builds(rec.conditions()); err != nil {
 		return err
 	}
+	if err := c.Emulate(ctx, rec.build); err != nil {
+		return err
+	}
 	root, err := r.root(ctx, c, rec, source)
 	if err != nil {
 		return err
