@@ -53,6 +53,7 @@ get_build_id() {
     fi
 }
 
+inherit crossvars
 inherit multiarch
 inherit essential
 
@@ -162,7 +163,7 @@ python() {
             bb.fatal("IMAGE_FSTYPES has %s, which needs these variables: %s" % (bt, ', '.join(missing)))
         command = d.getVar('IMAGE_CMD:' + key, False)
         if not command:
-            bb.fatal("IMAGE_FSTYPES has %s, but no IMAGE_CMD:%s says how to make it; known types: tar ext4 cpio squashfs wic, with .gz .xz .zst" % (bt, key))
+            raise bb.parse.SkipRecipe("IMAGE_FSTYPES has %s, but no IMAGE_CMD:%s says how to make it; known types: tar ext4 cpio squashfs wic, with .gz .xz .zst" % (bt, key))
         cmds = [local.expand(command)]
 
         install = (d.getVar('IMAGER_INSTALL:' + key) or '').split()
