@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -135,67 +134,6 @@ func showData(_ context.Context, c *Call) error {
 			for line := range strings.SplitSeq(k+"="+v, "\n") {
 				fmt.Fprintf(c.Log, "%s%s\n", plainMark, line)
 			}
-		}
-	}
-	return nil
-}
-
-var templateVariable = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
-
-// transformTemplate fills the variables of TEMPLATE_VARS into TEMPLATE_FILES, as envsubst(1) does.
-func transformTemplate(_ context.Context, c *Call) error {
-	files, err := c.Words("TEMPLATE_FILES")
-	if err != nil || len(files) == 0 {
-		return err
-	}
-	vars, err := c.Words("TEMPLATE_VARS")
-	if err != nil {
-		return err
-	}
-	work, err := c.Value("WORKDIR")
-	if err != nil {
-		return err
-	}
-	values := map[string]string{}
-	for _, name := range vars {
-		if values[name], err = c.Value(name); err != nil {
-			return err
-		}
-	}
-	for _, name := range files {
-		path := filepath.Join(work, name)
-		if !filepath.IsLocal(name) {
-			return diag.Userf(c.Pos, "TEMPLATE_FILES names %s, which is not below WORKDIR", name).WithHint("name it relative to ${WORKDIR}")
-		}
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return diag.Userf(c.Pos, "TEMPLATE_FILES names %s, which is not in WORKDIR", name).WithHint("add file://%s to SRC_URI", name)
-		}
-		if err != nil {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		out := templateVariable.ReplaceAllStringFunc(string(text), func(m string) string {
-			if v, ok := values[strings.Trim(m, "${}")]; ok {
-				return v
-			}
-			return m
-		})
-		target, cut := strings.CutSuffix(path, ".tmpl")
-		if !cut {
-			target += ".out"
-		}
-		if err := remember(c, strings.TrimPrefix(target, work+"/")); err != nil {
-			return err
-		}
-		if err := os.WriteFile(target, []byte(out), info.Mode().Perm()); err != nil {
-			return err
-		}
-		if err := os.Chmod(target, info.Mode().Perm()); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -127,13 +127,18 @@ func (c *Call) native(ctx context.Context, words []string) error {
 	return f(ctx, &sub)
 }
 
-// prepareDirs empties a function's cleandirs, makes its dirs, and makes the last of these its working folder.
+// prepareDirs empties a function's cleandirs and root_cleandirs, makes its dirs, and makes the last of these its working folder.
 func (c *Call) prepareDirs(name string) error {
 	clean, err := c.Flag(name, "cleandirs")
 	if err != nil {
 		return err
 	}
-	for _, d := range strings.Fields(clean) {
+	// ISAR's flag for folders that only root may empty; everything here is root's.
+	root, err := c.Flag(name, "root_cleandirs")
+	if err != nil {
+		return err
+	}
+	for _, d := range strings.Fields(clean + " " + root) {
 		if err := c.emptyDir(d); err != nil {
 			return err
 		}
