@@ -215,6 +215,9 @@ func (c *Call) shell(ctx context.Context, name string, part int, text string, mo
 	}
 	defer cleanup()
 	err = cmd.Run(ctx)
+	if err == nil {
+		err = c.strayed(name, cmd)
+	}
 	var exit *sandbox.ExitError
 	if errors.As(err, &exit) {
 		return false, &diag.Error{Kind: diag.Failed, Text: name + strings.TrimPrefix(exit.Error(), exit.Name), Err: err}

@@ -115,13 +115,13 @@ func TestWriteRead(t *testing.T) {
 			"0 0640 root/root 4 -3600 ./etc/demo.conf ",
 			"5 0755 root/root 0 0 ./usr/ ",
 			"5 0755 root/root 0 0 ./usr/bin/ ",
-			"2 0777 root/root 0 0 ./usr/bin/alias demo",
 			"0 4755 root/root 20 -3600 ./usr/bin/demo ",
 			"1 0000 root/root 0 -1700000000 ./usr/bin/hard ./usr/bin/demo",
 			"5 0755 root/root 0 0 ./usr/share/ ",
 			"5 0755 root/root 0 0 ./var/ ",
 			"5 0755 root/root 0 0 ./var/spool/ ",
 			"5 2775 root/root 0 0 ./var/spool/demo/ ",
+			"2 0777 root/root 0 0 ./usr/bin/alias demo",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)

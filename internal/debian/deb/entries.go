@@ -44,7 +44,12 @@ func normalEntries(c Contents) ([]Entry, error) {
 	for _, e := range byName {
 		all = append(all, e)
 	}
-	sort.Slice(all, func(i, j int) bool { return less(all[i].Name, all[j].Name) })
+	sort.Slice(all, func(i, j int) bool {
+		if a, b := all[i].Typeflag == tar.TypeSymlink, all[j].Typeflag == tar.TypeSymlink; a != b {
+			return b // dpkg-deb puts links behind all that they may lead to
+		}
+		return less(all[i].Name, all[j].Name)
+	})
 	for i, e := range all {
 		if e.Typeflag == tar.TypeLink { // its target must come first
 			if t, ok := byName[e.Linkname]; !ok || t.Typeflag != tar.TypeReg || !less(e.Linkname, e.Name) {

@@ -21,7 +21,8 @@ func Natives() map[string]isar.Native {
 		"dpkg.undeploy_source":  undeploySource,
 		"dpkg.fetch_source":     fetchCommonSource,
 		"dpkg.local_isarapt":    localIsarApt,
-		"dpkg-raw.build":        buildRaw,
+		"dpkg-raw.runbuild":     runBuildRaw,
+		"dpkg-raw.source":       sourceRaw,
 		"dpkg-prebuilt.build":   checkPrebuilt,
 		"isar-apt.cache_config": cacheConfig,
 	}
@@ -36,7 +37,7 @@ func debs(c *isar.Call) ([]string, error) {
 	return filepath.Glob(filepath.Join(escapeGlob(work), "*.deb"))
 }
 
-// removeDebs makes room for new packages: an old version must not be deployed beside the new one.
+// removeDebs removes the packages that a recipe has built.
 func removeDebs(c *isar.Call) error {
 	old, err := debs(c)
 	if err != nil {

@@ -1,6 +1,14 @@
-# A package that only installs files: do_install fills D, n3x writes the .deb. No compiler and no build root are needed.
+# A package that only installs files: do_install fills D, do_prepare_build describes it in debian/, and n3x writes the .deb
+# that debhelper would make of both. What takes more than files (rules of its own, programs of one architecture, build
+# dependencies ...) is built by debhelper in a build root; the log of do_dpkg_build says why.
 
-inherit dpkg-base
+inherit dpkg
+
+# auto, direct (an error instead of a build root), or debhelper (always the build root).
+N3X_DPKG_RAW ??= "auto"
+
+# Files that dpkg-source leaves out by default, as *.so, belong to the package.
+DPKG_SOURCE_EXTRA_ARGS = ""
 
 D = "${S}/image"
 DPKG_ARCH ??= "all"
@@ -10,16 +18,54 @@ do_install() {
     bbnote "Put your files for this package in $""{D}"
 }
 do_install[cleandirs] = "${D}"
+do_install[n3x_within] = "${D}"
 addtask install after do_patch do_transform_template before do_prepare_build
 
+# Each entry of D's first level is one line of NAME.install.
+do_prepare_build[cleandirs] += "${S}/debian"
 do_prepare_build() {
-    :
-}
-addtask prepare_build before do_dpkg_build
+    cd "${D}"
+    for raw_entry in * .[!.]* ..?*; do
+        if [ "$raw_entry" != debian ] && { [ -e "$raw_entry" ] || [ -L "$raw_entry" ]; }; then
+            printf '%s\n' "$raw_entry"
+        fi
+    done > "${S}/debian/${PN}.install"
+    deb_debianize
+    cat >> "${S}/debian/rules" <<EOF
 
-do_dpkg_build() {
-    n3x_native dpkg-raw.build
+override_dh_install:
+	dh_install --sourcedir=image
+EOF
 }
-do_dpkg_build[vardeps] += "BPN CHANGELOG_V DPKG_ARCH DEBIAN_SECTION DEBIAN_DEPENDS DEBIAN_PROVIDES DEBIAN_REPLACES \
-    DEBIAN_CONFLICTS DEBIAN_BREAKS DEBIAN_BUILT_USING DEBIAN_MULTI_ARCH DESCRIPTION MAINTAINER PRESERVE_PERMS \
-    DEBIAN_CHANGELOG_TIMESTAMP"
+
+do_dpkg_source() {
+    n3x_native dpkg-raw.source
+}
+dpkg_raw_source_by_tool() {
+    find "${WORKDIR}" -maxdepth 1 -name "${DEBIAN_SOURCE}_*.dsc" -delete
+    unset SOURCE_DATE_EPOCH
+    cd "${WORKDIR}"
+    dpkg-source -z1 ${DPKG_SOURCE_EXTRA_ARGS} -b "${PPS}"
+}
+
+# Making a build root for the first time takes a while. It is asked for by recipes that will need it.
+def dpkg_raw_schroot(d):
+    way = d.getVar('N3X_DPKG_RAW')
+    if way == 'direct':
+        return ''
+    known = d.getVar('BASE_DISTRO_CODENAME') in ('bookworm', 'trixie') and d.getVar('DEBIAN_COMPAT') == '13'
+    plain = d.getVar('DPKG_ARCH') == 'all' and not (d.getVar('DEBIAN_BUILD_DEPENDS') or '').strip()
+    described = (d.getVar('do_prepare_build', False) or '').strip()
+    own = not described.startswith('cd "${D}"') or not described.endswith('EOF')
+    for uri in (d.getVar('SRC_URI') or '').split():
+        own = own or uri.split(';')[0] in ('file://rules', 'file://rules.tmpl', 'file://control', 'file://control.tmpl')
+    if way == 'auto' and known and plain and not own and d.getVar('PN') == d.getVar('BPN'):
+        return ''
+    return d.getVar('SCHROOT_DEP')
+
+DPKG_BUILD_SCHROOT_DEP = "${@dpkg_raw_schroot(d)}"
+
+dpkg_runbuild[vardeps] += "N3X_DPKG_RAW BPN S D BASE_DISTRO_CODENAME"
+dpkg_runbuild() {
+    n3x_native dpkg-raw.runbuild
+}

@@ -17,7 +17,8 @@ do_get_reference_env() {
 addtask get_reference_env before do_dpkg_build
 
 # A build has no network, unless a recipe sets do_dpkg_build[network] = "${TASK_USE_NETWORK}".
-do_dpkg_build[depends] += "${SCHROOT_DEP}"
+DPKG_BUILD_SCHROOT_DEP ?= "${SCHROOT_DEP}"
+do_dpkg_build[depends] += "${DPKG_BUILD_SCHROOT_DEP}"
 
 # A build sees what these lines export when a layer puts some before them, beyond what every task exports.
 dpkg_runbuild[vardeps] += "BUILD_ARCH PACKAGE_ARCH PP DEBIAN_SOURCE N3X_DEB_BUILD_PROFILES N3X_DEB_BUILD_OPTIONS"
