@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"n3x/internal/bitbake/datastore"
 	"n3x/internal/bitbake/recipe"
 	"n3x/internal/cpython"
 	"n3x/internal/diag"
@@ -212,14 +211,10 @@ func (s *session) observe(ctx context.Context) error {
 			}
 			name, value = "N3X_WKS_DIGEST", digest
 		case "do_fetch":
-			sources, err := s.aptSources(ctx, t.Recipe.Data)
-			if err != nil {
+			if err := s.observeSources(ctx, t.Recipe); err != nil {
 				return err
 			}
-			if sources == "" {
-				continue
-			}
-			name, value = "N3X_APT_SOURCES", sources
+			continue
 		default:
 			continue
 		}
@@ -228,28 +223,6 @@ func (s *session) observe(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// aptSources names the source packages that a recipe's apt:// entries mean today, so that a new version is fetched. One
-// that is not found is the task's failure, not the plan's.
-func (s *session) aptSources(ctx context.Context, d *datastore.Data) (string, error) {
-	uri, err := d.Value("SRC_URI")
-	if err != nil {
-		return "", err
-	}
-	var all []string
-	for _, request := range isar.AptRequests(uri) {
-		_, p, err := s.archives.Source(ctx, d, request, nil)
-		switch {
-		case ctx.Err() != nil:
-			return "", ctx.Err()
-		case err != nil:
-			all = append(all, request)
-		default:
-			all = append(all, p.ID()+" "+p.DSC().SHA256)
-		}
-	}
-	return strings.Join(all, "\n"), nil
 }
 
 // wire connects the rooms that run tasks.

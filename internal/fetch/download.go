@@ -60,7 +60,15 @@ func (f *Fetcher) downloadAs(ctx context.Context, s *Source, address, local stri
 		}
 		return err
 	}
+	if len(s.Sums) > 0 && checkSums(local, s.Sums) != nil && exists(local) {
+		f.setAside(local, local)
+	}
 	return os.Rename(p.path, local)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // allowed refuses an address when the network, or its host, may not be used.

@@ -149,6 +149,13 @@ func TestStaleFile(t *testing.T) {
 	if err != nil || read(t, dl+"/b.txt") != content || !strings.Contains(warned, "fetched again") {
 		t.Errorf("%v, %q", err, warned)
 	}
+	if got := read(t, dl+"/b.txt_bad-checksum_"+sum("old version")); got != "old version" {
+		t.Errorf("the replaced file is kept as %q", got)
+	}
+	// A recipe with a wrong checksum does not take the file from those with the right one.
+	if _, err := fetchAll(t, Options{DownloadDir: dl}, srv.URL+"/b.txt;sha256sum="+sum("never")); err == nil || read(t, dl+"/b.txt") != content {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestNoChecksum(t *testing.T) {

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,8 +14,8 @@ import (
 
 // unpackGit makes a checkout of the revision below dir.
 func (f *Fetcher) unpackGit(ctx context.Context, s *Source, dir string) error {
-	if !gitHash.MatchString(s.Revision) {
-		return fmt.Errorf("BUG: %s is unpacked before it is fetched", s.URL)
+	if err := f.resolveFetched(ctx, s); err != nil {
+		return err
 	}
 	clone := f.cloneDir(s)
 	if !f.cloneHas(ctx, s, clone) {

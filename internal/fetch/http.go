@@ -195,7 +195,8 @@ func (f *Fetcher) lock(ctx context.Context, path string) (*atomicfile.Lock, erro
 	}
 }
 
-// reuse checks a file that is already in DL_DIR. One with a wrong checksum is moved aside.
+// reuse checks a file that is already in DL_DIR. One with a wrong checksum stays until the right one is there: another
+// recipe may need it, and this recipe's checksum may be what is wrong.
 func (f *Fetcher) reuse(s *Source, local string) error {
 	if _, err := os.Stat(local); err != nil {
 		return err
@@ -203,7 +204,6 @@ func (f *Fetcher) reuse(s *Source, local string) error {
 	err := checkSums(local, s.Sums)
 	if errors.Is(err, errChecksum) {
 		f.warn(fmt.Sprintf("%s: %v; it is fetched again", local, err))
-		f.setAside(local, local)
 	}
 	return err
 }

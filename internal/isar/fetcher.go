@@ -1,14 +1,17 @@
 package isar
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/diag"
 	"n3x/internal/fetch"
 )
@@ -22,7 +25,7 @@ type Outside struct {
 // fetcherVariables are the fetcher's settings, in the order of settings.
 var fetcherVariables = []string{"DL_DIR", "GITDIR", "FILESPATH", "PREMIRRORS", "MIRRORS", "SOURCE_MIRROR_URL", "BB_NO_NETWORK", "BB_FETCH_PREMIRRORONLY",
 	"BB_ALLOWED_NETWORKS", "BB_STRICT_CHECKSUM", "BB_GIT_NOSHARED", "BB_CHECK_SSL_CERTS", "BASE_DISTRO", "BASE_DISTRO_CODENAME", "S", "WORKDIR",
-	"BP", "GO_MOD_PROXY", "GO_MOD_CACHE_DIR", "HOME", "SRC_URI", "N3X_UNPACK_LIMIT", "BB_GENERATE_MIRROR_TARBALLS"}
+	"BP", "GO_MOD_PROXY", "GO_MOD_CACHE_DIR", "HOME", "SRC_URI", "N3X_UNPACK_LIMIT", "N3X_GIT_REVISIONS", "BB_GENERATE_MIRROR_TARBALLS"}
 
 // mirrored are the schemes for which SOURCE_MIRROR_URL is a premirror, as in OpenEmbedded's class own-mirrors.
 var mirrored = []string{"https?", "ftp", "git", "gitsm", "npm", "s3"}
@@ -146,5 +149,45 @@ func parseSources(c *Call, v map[string]string) ([]*fetch.Source, error) {
 		revErr = errors.Join(revErr, err)
 		return rev
 	}})
-	return sources, errors.Join(err, revErr)
+	if err = errors.Join(err, revErr); err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(v["N3X_GIT_REVISIONS"]) {
+		words := strings.Fields(line)
+		for _, s := range sources {
+			if len(words) > 1 && s.URL == words[0] && s.Floats() {
+				s.SetRevisions(words[1:])
+			}
+		}
+	}
+	return sources, nil
+}
+
+// FloatingRevisions looks up the branches and tags that a recipe's sources name, as AUTOREV does: a line for each such
+// entry, the entry and its commits. The variable N3X_GIT_REVISIONS gives them to the tasks, so that all see the same; what
+// cannot be looked up is left to the task that needs it.
+func FloatingRevisions(ctx context.Context, d *datastore.Data, pos diag.Pos, o Outside) (string, error) {
+	c := &Call{Task: Task{Data: d, Pos: pos}, Log: io.Discard}
+	uri, err := c.Value("SRC_URI")
+	if err != nil || !strings.Contains(uri, "git") {
+		return "", err
+	}
+	f, sources, err := fetcher(c, o)
+	if err != nil {
+		return "", nil // an error of the task that fetches
+	}
+	var b strings.Builder
+	for _, s := range sources {
+		if !s.Floats() {
+			continue
+		}
+		if _, err := f.ResolveRevision(ctx, s); err != nil {
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+			continue
+		}
+		fmt.Fprintln(&b, s.URL, strings.Join(s.Revisions(), " "))
+	}
+	return b.String(), nil
 }

@@ -131,7 +131,12 @@ func (c *Call) explain(err error, logPath string) error {
 		return full.WithHint("free some space (`df -h %s`) and run the same command again", dir)
 	}
 	// The task's name comes from the run queue, and one mention of the recipe is enough.
-	out := &diag.Error{Kind: diag.Failed, Pos: c.Pos, Text: strings.ReplaceAll(err.Error(), c.Pos.String()+": ", ""), Err: err}
+	pos, text := c.Pos, err.Error()
+	if errors.As(err, &d) && d.Pos.File == c.Pos.File && d.Pos.Line > 0 { // the line is more than the file
+		pos = d.Pos
+		text = strings.ReplaceAll(text, pos.String()+": ", "")
+	}
+	out := &diag.Error{Kind: diag.Failed, Pos: pos, Text: strings.ReplaceAll(text, c.Pos.String()+": ", ""), Err: err}
 	var exit *sandbox.ExitError
 	if !errors.As(err, &d) || errors.As(err, &exit) && len(d.Notes) == 0 {
 		if tail := strings.TrimSuffix(tailOf(logPath, lastLines), "ERROR: "+err.Error()); strings.TrimSpace(tail) != "" {

@@ -64,7 +64,7 @@ run_in_chroot() {
 addtask fetch
 do_fetch[dirs] = "${DL_DIR}"
 do_fetch[network] = "${TASK_USE_NETWORK}"
-do_fetch[vardeps] += "SRC_URI SRCREV N3X_APT_SOURCES"
+do_fetch[vardeps] += "SRC_URI SRCREV N3X_APT_SOURCES N3X_GIT_REVISIONS"
 do_fetch[file-checksums] = "${@bb.fetch.get_checksum_file_list(d)}"
 do_fetch() {
     n3x_native base.fetch
