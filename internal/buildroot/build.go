@@ -136,6 +136,10 @@ func (r Run) watch(ctx context.Context, cmd *sandbox.Cmd) error {
 		defer stop()
 	}
 	err := cmd.Run(ctx)
+	var stalled *diag.Error
+	if errors.As(context.Cause(ctx), &stalled) {
+		return stalled
+	}
 	var exit *sandbox.ExitError
 	if errors.As(err, &exit) {
 		return &diag.Error{Kind: diag.Failed, Text: fmt.Sprintf("the build of %s %s failed%s", r.Source.Name, r.Source.Version, strings.TrimPrefix(exit.Error(), exit.Name)), Err: err}
