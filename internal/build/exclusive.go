@@ -39,7 +39,7 @@ func Occupy(ctx context.Context, topDir string, waiting func()) (release func(),
 // sweep removes what a build that was killed could not: roots of programs, half-made folders and half-written images.
 // The build folder must be occupied.
 func sweep(tmp string) error {
-	for _, pattern := range []string{"n3x/run-*", "work/*/*/*/scratch-*", "deploy/images/*/.*.tmp-*"} {
+	for _, pattern := range []string{"n3x/run-*", "n3x/scratch-*", "work/*/*/*/scratch-*", "deploy/images/*/.*.tmp-*"} {
 		left, err := fs.Glob(os.DirFS(tmp), pattern)
 		if err != nil {
 			return err

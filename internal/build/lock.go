@@ -23,7 +23,9 @@ import (
 	"n3x/internal/debian/solve"
 	"n3x/internal/diag"
 	"n3x/internal/isar/images"
+	"n3x/internal/isar/packages"
 	"n3x/internal/progress"
+	"n3x/internal/taskgraph"
 	"n3x/internal/tools"
 )
 
@@ -132,18 +134,9 @@ func MakeLock(ctx context.Context, o Options, epoch int64) (*Lock, error) {
 	}
 	l := &Lock{Version: lockVersion, Epoch: epoch, Archives: map[string][]LockedPackage{}}
 	for _, t := range s.graph.Tasks {
-		if t.Name != "do_rootfs_install" {
-			continue
-		}
-		work, err := t.Recipe.Data.Value("WORKDIR")
-		if err != nil {
+		if err := l.addUsed(t); err != nil {
 			return nil, err
 		}
-		used, err := images.ReadSelection(work)
-		if err != nil {
-			return nil, err
-		}
-		l.add(used.Archive, used.Packages)
 	}
 	sets, err := s.used.read()
 	if err != nil {
@@ -164,6 +157,32 @@ func MakeLock(ctx context.Context, o Options, epoch int64) (*Lock, error) {
 		l.add(set.Archive, list)
 	}
 	return l, nil
+}
+
+// addUsed adds what a task has taken from the archives: root file systems, and build dependencies of packages.
+func (l *Lock) addUsed(t *taskgraph.Task) error {
+	if t.Name != "do_rootfs_install" && t.Name != "do_dpkg_build" {
+		return nil
+	}
+	work, err := t.Recipe.Data.Value("WORKDIR")
+	if err != nil {
+		return err
+	}
+	if t.Name == "do_dpkg_build" {
+		used, err := packages.ReadBuildDepends(work)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it was built without a build root
+		}
+		if err == nil {
+			l.add(used.Archive, used.Packages)
+		}
+		return err
+	}
+	used, err := images.ReadSelection(work)
+	if err == nil {
+		l.add(used.Archive, used.Packages)
+	}
+	return err
 }
 
 func (l *Lock) add(key string, list []*debian.Package) {

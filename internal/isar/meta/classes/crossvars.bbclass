@@ -19,7 +19,7 @@ python() {
     on_host = target != host and (package == host or cross)
     kind = 'host' if on_host else 'target'
     toolchain = 'crossbuild-essential-' + target if on_host else 'build-essential'
-    if compat and bb.utils.to_boolean(d.getVar('ISAR_ENABLE_COMPAT_ARCH')):
+    if isar_can_build_compat(d):
         toolchain += ' crossbuild-essential-' + compat
 
     d.setVar('BUILD_ARCH', host if on_host else target)
