@@ -76,13 +76,28 @@ type session struct {
 	ran      counter
 }
 
+// maxPlans bounds how often a build is planned anew; each time some recipe has found out something about itself.
+const maxPlans = 20
+
 // Run builds o.Targets.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	s, err := open(ctx, o)
-	if err != nil {
-		return nil, err
+	ran := 0
+	for plans := 1; ; plans++ {
+		s, err := open(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		result, err := s.run(ctx)
+		var again *isar.PlanAgain
+		if result != nil {
+			result.Ran += ran
+			ran = result.Ran
+		}
+		if !errors.As(err, &again) || plans == maxPlans || ctx.Err() != nil {
+			return result, err
+		}
+		o.Progress.Printf("planning anew: " + again.Recipe + " needs a build root: " + again.Reason)
 	}
-	return s.run(ctx)
 }
 
 // run plans and builds the targets.

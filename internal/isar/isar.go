@@ -59,6 +59,15 @@ type Terminal struct {
 	Term     string // the kind of terminal, e.g. "xterm"; "" when there is none
 }
 
+// PlanAgain is the error of a task that has found out that it needs more tasks before it, and has noted that where the
+// metadata sees it: the same build, planned anew, succeeds.
+type PlanAgain struct{ Recipe, Reason string }
+
+// Error implements error.
+func (p *PlanAgain) Error() string {
+	return p.Recipe + " needs a build root after all: " + p.Reason + "; the same command, run again, makes it first"
+}
+
 // Engine runs tasks. Its fields are set once, before the first task.
 type Engine struct {
 	Natives map[string]Native

@@ -45,13 +45,20 @@ func runBuildRaw(ctx context.Context, c *isar.Call) error {
 	return writeDirectly(c, pkg)
 }
 
-// runDebhelper builds the recipe's source package in a build root.
+// runDebhelper builds the recipe's source package in a build root. When the plan has none, since nothing said before that
+// one would be needed, the recipe is marked and the build planned anew.
 func runDebhelper(ctx context.Context, c *isar.Call, why *debhelper.Beyond) error {
-	build := c.Natives["dpkg.runbuild"]
-	if build == nil {
-		return diag.Userf(c.Pos, "%s cannot be written directly: %w", c.Recipe, why)
+	v, err := c.Values("DPKG_BUILD_SCHROOT_DEP", "N3X_DPKG_RAW_MARK")
+	if err != nil {
+		return err
 	}
-	return build(ctx, c)
+	if strings.TrimSpace(v[0]) == "" && why != nil {
+		if err := atomicfile.Write(v[1], []byte(why.Reason+"\n"), 0o644); err != nil {
+			return err
+		}
+		return &isar.PlanAgain{Recipe: c.Recipe, Reason: why.Reason}
+	}
+	return c.Natives["dpkg.runbuild"](ctx, c)
 }
 
 // directly makes the package in memory, or says why that cannot be done.

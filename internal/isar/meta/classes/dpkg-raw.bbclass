@@ -48,7 +48,9 @@ dpkg_raw_source_by_tool() {
     dpkg-source -z1 ${DPKG_SOURCE_EXTRA_ARGS} -b "${PPS}"
 }
 
-# Making a build root for the first time takes a while. It is asked for by recipes that will need it.
+# Making a build root for the first time takes a while. It is asked for by recipes that will need it, and by those of which
+# an earlier run has found that they do.
+N3X_DPKG_RAW_MARK = "${T}/needs-build-root"
 def dpkg_raw_schroot(d):
     way = d.getVar('N3X_DPKG_RAW')
     if way == 'direct':
@@ -59,6 +61,7 @@ def dpkg_raw_schroot(d):
     own = not described.startswith('cd "${D}"') or not described.endswith('EOF')
     for uri in (d.getVar('SRC_URI') or '').split():
         own = own or uri.split(';')[0] in ('file://rules', 'file://rules.tmpl', 'file://control', 'file://control.tmpl')
+    own = own or os.path.exists(d.getVar('N3X_DPKG_RAW_MARK'))
     if way == 'auto' and known and plain and not own and d.getVar('PN') == d.getVar('BPN'):
         return ''
     return d.getVar('SCHROOT_DEP')
