@@ -354,7 +354,11 @@ func (s *session) tools(dl, cache string) (*tools.Provider, error) {
 	if err != nil {
 		return nil, isar.Blame(s.world.Base(""), "DISTRO_APT_PREMIRRORS", err)
 	}
-	o := ToolsOptions{DownloadDir: dl, CacheDir: cache, Rewrites: rewrites, Proxies: proxies(s.o.Env), Offline: s.o.Offline, Now: s.o.Now}
+	noNetwork, err := s.world.Base("").Value("BB_NO_NETWORK")
+	if err != nil {
+		return nil, err
+	}
+	o := ToolsOptions{DownloadDir: dl, CacheDir: cache, Rewrites: rewrites, Proxies: proxies(s.o.Env), Offline: s.o.Offline || isar.Truth(noNetwork), Now: s.o.Now}
 	if s.lock != nil {
 		if o.StateID, err = s.lock.digest(toolsKey); err != nil {
 			return nil, err

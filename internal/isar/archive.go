@@ -100,8 +100,32 @@ func (a *Archives) Open(ctx context.Context, d *datastore.Data, p *progress.Task
 		a.opened[key] = ar
 	}
 	a.mu.Unlock()
-	ar.once.Do(func() { ar.err = a.refresh(ctx, ar, o, p) })
+	ar.once.Do(func() {
+		if a.Locked == nil { // a lock file names its packages itself
+			ar.err = a.cached(ctx, d, root, &o, p)
+		}
+		if ar.err == nil {
+			ar.err = a.refresh(ctx, ar, o, p)
+		}
+	})
 	return ar, ar.err
+}
+
+// cached replaces the repositories by base-apt when ISAR_USE_CACHED_BASE_REPO says so.
+func (a *Archives) cached(ctx context.Context, d *datastore.Data, r root, o *apt.Options, p *progress.Task) error {
+	b, err := baseAptOf(d, r)
+	if err != nil || b == nil {
+		return err
+	}
+	p.Step("base-apt takes over what was downloaded")
+	if err := b.update(ctx, d, *o, func(text string) { p.Line("WARNING: " + text) }); err != nil {
+		return err
+	}
+	codename, err := d.Value("BASE_DISTRO_CODENAME")
+	if err != nil {
+		return err
+	}
+	return b.use(o, codename)
 }
 
 // All are the archives that were opened, by key.

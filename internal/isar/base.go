@@ -19,6 +19,7 @@ func BaseNatives(o Outside) map[string]Native {
 	return map[string]Native{
 		"base.fetch":              func(ctx context.Context, c *Call) error { return doFetch(ctx, c, o) },
 		"base.unpack":             func(ctx context.Context, c *Call) error { return doUnpack(ctx, c, o) },
+		"base-apt.cache":          func(ctx context.Context, c *Call) error { return o.Archives.cacheBaseApt(ctx, c) },
 		"base.clean":              doClean,
 		"base.cleansstate":        doClean,
 		"base.cleanall":           doCleanAll,

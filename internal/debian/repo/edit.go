@@ -199,6 +199,9 @@ func (c *Change) stage(source string, f file) error {
 		return err
 	}
 	c.staged = append(c.staged, staged{tmp, f.path})
+	if c.link && os.Link(source, tmp) == nil {
+		return nil
+	}
 	if err := copyFile(source, tmp); err != nil {
 		return err
 	}

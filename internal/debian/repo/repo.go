@@ -126,6 +126,9 @@ type Change struct {
 	staged  []staged // files that wait to come into the pool
 	dirty   bool     // something differs from what is published
 	swept   bool     // an earlier change was cut short: look for what it left
+
+	link  bool         // files of the pool may be hard links to where they came from
+	after func() error // called when the change has been published
 }
 
 // staged is a file under construction.
@@ -177,7 +180,11 @@ func (c *Change) commit() error {
 	if !c.dirty {
 		return nil
 	}
-	if err := c.publishAll(); err != nil {
+	err := c.publishAll()
+	if err == nil && c.after != nil {
+		err = c.after()
+	}
+	if err != nil {
 		return diag.Failedf(diag.Pos{}, "publish the repository %s: %w", c.r.o.Dir, err)
 	}
 	return nil

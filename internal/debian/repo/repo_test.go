@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
+	"n3x/internal/debian"
 	"n3x/internal/debian/deb"
 )
 
@@ -462,5 +463,65 @@ func BenchmarkAddOne(b *testing.B) {
 		if err := r.Change(func(c *Change) error { return addDeb(c, debs[i%2], "o") }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestImport checks that the newest versions are taken, that what was read is not read again, and that files which are no
+// packages do no harm.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put := func(from, name string) {
+		t.Helper()
+		if err := copyFile(from, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(makeDeb(t, "foo", "2.0", "amd64", "a"), "foo_2.0_amd64.deb")
+	put(makeDeb(t, "foo", "1:1.0", "amd64", "a"), "foo_1%3a1.0_amd64.deb")
+	put(makeDeb(t, "foo", "1.0", "amd64", "a"), "foo_1.0_amd64.deb")
+	put("testdata/reprepro/hello_1.0.dsc", "hello_1.0.dsc")
+	put("testdata/reprepro/hello_1.0.tar.xz", "hello_1.0.tar.xz")
+	put("testdata/reprepro/README", "broken_1_all.deb")
+	if err := os.MkdirAll(filepath.Join(dir, "partial"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put("testdata/reprepro/README", "partial/half_1_all.deb")
+	r := newRepo(t, Options{})
+	var warnings []string
+	imported := func() string {
+		t.Helper()
+		o := ImportOptions{Dirs: []string{dir, filepath.Join(dir, "missing")}, Warn: func(s string) { warnings = append(warnings, s) },
+			Override: func(p *debian.Package) { p.Priority, p.Section = "required", "over" }}
+		if err := r.Import(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(check(t, r.o.Dir), ", ")
+	}
+	if got := imported(); got != "foo 1:1.0" {
+		t.Errorf("the repository has %q", got)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "broken_1_all.deb") {
+		t.Errorf("warnings: %q", warnings)
+	}
+	if text := r.text(t, "main/binary-amd64/Packages"); !strings.Contains(text, "\nPriority: required\nSection: over\n") {
+		t.Errorf("priority and section are not the archive's:\n%s", text)
+	}
+	if !strings.Contains(r.text(t, "main/source/Sources"), "Package: hello\n") {
+		t.Error("the source package is missing")
+	}
+	a, err1 := os.Stat(filepath.Join(dir, "foo_1%3a1.0_amd64.deb"))
+	b, err2 := os.Stat(filepath.Join(r.o.Dir, "pool/main/f/foo/foo_1.0_amd64.deb"))
+	if err1 != nil || err2 != nil || !os.SameFile(a, b) {
+		t.Errorf("the file was copied: %v %v", err1, err2)
+	}
+	before := tree(t, r.o.Dir)
+	imported()
+	if d := cmp.Diff(before, tree(t, r.o.Dir)); d != "" || len(warnings) != 1 {
+		t.Errorf("importing again changed something: %s %q", d, warnings)
+	}
+	put(makeDeb(t, "bar", "1.0", "all", "a"), "bar_1.0_all.deb")
+	if got := imported(); got != "bar 1.0, foo 1:1.0" {
+		t.Errorf("the repository has %q", got)
 	}
 }
