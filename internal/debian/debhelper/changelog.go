@@ -67,7 +67,7 @@ func parseChangelog(text string) (*changelog, error) {
 		return nil, fmt.Errorf("debian/changelog has no whole entry")
 	}
 	if err := debian.Version(c.version).Validate(); err != nil {
-		return nil, fmt.Errorf("debian/changelog: %w", err)
+		return nil, fmt.Errorf("debian/changelog: %w; CHANGELOG_V or PV gives it", err)
 	}
 	return c, nil
 }

@@ -88,7 +88,7 @@ func (s *SourcePackage) Write(folder string) ([]string, error) {
 	base := s.Name + "_" + version
 	archive := filepath.Join(folder, base+".tar.gz")
 	var b bytes.Buffer
-	if err := s.archive(&b, version); err != nil {
+	if err := s.archive(&b); err != nil {
 		return nil, err
 	}
 	if err := atomicfile.Write(archive, b.Bytes(), 0o644); err != nil {
@@ -134,17 +134,13 @@ func (s *SourcePackage) description(archive string, data []byte) string {
 }
 
 // archive writes the tree. Compression is fast: it is read once, by a build.
-func (s *SourcePackage) archive(w io.Writer, version string) error {
+func (s *SourcePackage) archive(w io.Writer) error {
 	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
-	upstream := version
-	if i := strings.LastIndexByte(version, '-'); i > 0 {
-		upstream = version[:i]
-	}
 	tw := tar.NewWriter(z)
-	top := s.Name + "-" + upstream
+	top := filepath.Base(s.dir)
 	inodes := map[fileID]string{}
 	err = filepath.WalkDir(s.dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
