@@ -19,6 +19,7 @@ import (
 	"n3x/internal/bitbake/recipe"
 	"n3x/internal/diag"
 	"n3x/internal/fetch"
+	"n3x/internal/sandbox"
 )
 
 // patch is one patch of SRC_URI that is to be applied.
@@ -273,8 +274,12 @@ func (c *Call) patchError(err error, tool, dir, current string, patches []patch)
 		return diag.Failedf(c.Pos, "prepare %s for patches with %s: %w", dir, tool, err)
 	}
 	p := patches[i]
-	return diag.Failedf(p.source.Pos, "patch %s of %s does not apply to %s: %w", p.name, c.Recipe, dir, err).
-		WithHint("refresh %s for these sources, correct its striplevel= or patchdir=, or take it out of SRC_URI", p.file)
+	why := err.Error()
+	if exit := (*sandbox.ExitError)(nil); errors.As(err, &exit) {
+		why = strings.TrimPrefix(strings.TrimPrefix(exit.Error(), exit.Name), ": ")
+	}
+	failed := &diag.Error{Kind: diag.Failed, Pos: p.source.Pos, Err: err, Text: fmt.Sprintf("patch %s of %s does not apply to %s: %s", p.name, c.Recipe, dir, why)}
+	return failed.WithHint("refresh %s for these sources, correct its striplevel= or patchdir=, or take it out of SRC_URI", p.file)
 }
 
 // writePatchList writes what the script reads: the list, and beside it LIST.N, the message of the commit for patch N.

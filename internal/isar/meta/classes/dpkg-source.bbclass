@@ -13,6 +13,9 @@ DEBIAN_SOURCE ?= "${BPN}"
 # changelog, so that a commit elsewhere does not change it.
 do_dpkg_source() {
     deb_source_name=$(dpkg-parsechangelog --show-field Source --file "${WORKDIR}/${PPS}/debian/changelog")
+    if [ "$deb_source_name" = unknown ]; then
+        bbfatal "debian/changelog of ${PN} does not begin with 'name (version) distribution; urgency=level', but with '$(head -n 1 "${WORKDIR}/${PPS}/debian/changelog")'; is CHANGELOG_V (${CHANGELOG_V}) a Debian version?"
+    fi
     if [ "$deb_source_name" != "${DEBIAN_SOURCE}" ]; then
         bbfatal "DEBIAN_SOURCE is '${DEBIAN_SOURCE}', but debian/changelog of ${PN} calls the source package '$deb_source_name'; set DEBIAN_SOURCE to the latter, or correct the changelog"
     fi
