@@ -53,15 +53,16 @@ func (f *Fetcher) fetchRepository(ctx context.Context, s *Source) error {
 		return err
 	}
 	defer lock.Unlock()
-	if f.cloneHas(ctx, s, clone) {
-		return f.refuseLFS(ctx, s, clone)
+	if !f.cloneHas(ctx, s, clone) {
+		if err := f.updateClone(ctx, s, clone, &attempts{s: s}); err != nil {
+			return err
+		}
+		f.markDone(clone)
 	}
-	t := &attempts{s: s}
-	if err := f.updateClone(ctx, s, clone, t); err != nil {
+	if err := f.refuseLFS(ctx, s, clone); err != nil {
 		return err
 	}
-	f.markDone(clone)
-	return f.refuseLFS(ctx, s, clone)
+	return s.wrapFetch(f.writeTarball(ctx, s, clone))
 }
 
 // updateClone tries one address after the other until the clone holds the revision. A clone that is there is updated
@@ -69,6 +70,16 @@ func (f *Fetcher) fetchRepository(ctx context.Context, s *Source) error {
 func (f *Fetcher) updateClone(ctx context.Context, s *Source, clone string, t *attempts) error {
 	_, err := os.Stat(clone)
 	exists := err == nil
+	tarball := filepath.Join(f.o.DownloadDir, s.gitTarball())
+	if _, err := os.Stat(tarball); err == nil && !exists {
+		if done, err := t.note(ctx, tarball, f.cloneFromTarball(ctx, s, tarball, clone)); done {
+			return err
+		}
+		_, err = os.Stat(clone) // it may be older than what is asked for
+		exists = err == nil
+	} else if err == nil && (f.o.MirrorTarballs || s.flag("rebaseable")) {
+		os.Remove(tarball) // it is made anew from the updated clone
+	}
 	own := func() error {
 		if f.o.PremirrorOnly && s.gitProtocol() != "file" {
 			return errPremirrorOnly

@@ -94,14 +94,7 @@ func doCleanAll(ctx context.Context, c *Call) error {
 		return err
 	}
 	for _, s := range sources {
-		if s.Scheme == "file" {
-			continue
-		}
-		path, err := f.Local(s)
-		if err != nil {
-			continue // never downloaded
-		}
-		if err := sandbox.Remove(path); err != nil {
+		if err := f.Clean(ctx, s); err != nil {
 			return err
 		}
 	}

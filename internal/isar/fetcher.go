@@ -58,7 +58,8 @@ func fetchOptions(c *Call, v map[string]string, outside Outside) (fetch.Options,
 		SourcePool: v["BASE_DISTRO"] + "-" + v["BASE_DISTRO_CODENAME"],
 		NoNetwork:  truth(v["BB_NO_NETWORK"]), PremirrorOnly: truth(v["BB_FETCH_PREMIRRORONLY"]), AllowedNetworks: strings.Fields(v["BB_ALLOWED_NETWORKS"]),
 		Checksums: fetch.ParseStrict(v["BB_STRICT_CHECKSUM"]), GitNoShared: v["BB_GIT_NOSHARED"] == "1", InsecureTLS: v["BB_CHECK_SSL_CERTS"] == "0",
-		BasePackage: v["BP"], GoProxy: v["GO_MOD_PROXY"], GoCache: v["GO_MOD_CACHE_DIR"], Git: fetch.HostGit{}, Progress: c.Progress,
+		MirrorTarballs: v["BB_GENERATE_MIRROR_TARBALLS"] != "" && v["BB_GENERATE_MIRROR_TARBALLS"] != "0",
+		BasePackage:    v["BP"], GoProxy: v["GO_MOD_PROXY"], GoCache: v["GO_MOD_CACHE_DIR"], Git: fetch.HostGit{}, Progress: c.Progress,
 		Warn: func(text string) { fmt.Fprintf(c.Log, "WARNING: %s\n", text) },
 	}
 	if outside.Archives != nil {
