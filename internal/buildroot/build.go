@@ -79,7 +79,10 @@ func (r Run) Do(ctx context.Context, below rootfs.Stack) ([]string, error) {
 		return nil, err
 	}
 	cmd := s.command(append([]string{"/bin/sh", "-c", script, "sh", r.Source.Files[0], r.tree()}, r.arguments()...)...)
-	cmd.Dir, cmd.UID, cmd.GID, cmd.Network = r.dir(), builderID, builderID, r.Network
+	cmd.Dir, cmd.UID, cmd.GID = r.dir(), builderID, builderID
+	if r.Network {
+		useNetwork(cmd)
+	}
 	cmd.Mounts = append(cmd.Mounts, r.Mounts...)
 	cmd.Env = r.environment()
 	if err := r.watch(ctx, cmd); err != nil {

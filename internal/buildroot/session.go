@@ -146,3 +146,13 @@ func (s *session) command(argv ...string) *sandbox.Cmd {
 		{Type: sandbox.Tmpfs, Target: "/run", Mode: 0o755},
 	}}
 }
+
+// useNetwork gives a command this machine's network, and what names are looked up with.
+func useNetwork(cmd *sandbox.Cmd) {
+	cmd.Network = true
+	for _, name := range []string{"/etc/resolv.conf", "/etc/hosts"} {
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			cmd.Mounts = append(cmd.Mounts, sandbox.Mount{Type: sandbox.BindRO, Source: real, Target: name})
+		}
+	}
+}

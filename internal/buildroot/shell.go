@@ -39,7 +39,10 @@ func (s Shell) Run(ctx context.Context, below rootfs.Stack) error {
 		return err
 	}
 	cmd := session.command("/bin/bash")
-	cmd.Dir, cmd.Network, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Dir, s.Network, s.In, s.Out, s.Err
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Dir, s.In, s.Out, s.Err
+	if s.Network {
+		useNetwork(cmd)
+	}
 	cmd.Mounts = append(cmd.Mounts, s.Mounts...)
 	kind := s.Term
 	if file, ok := s.In.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
