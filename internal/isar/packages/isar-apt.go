@@ -127,11 +127,14 @@ func deployDeb(ctx context.Context, c *isar.Call) error {
 		t.Retain(owner, "deb", func(name, arch string) bool { return built[name+" "+arch] })
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for _, d := range read {
 		fmt.Fprintf(c.Log, "%s %s (%s) is in %s\n", d.Name, d.Version, d.Architecture, filepath.Join(r.Dir(), repo.PoolFile(d.Package)))
 		c.Leave(filepath.Join(r.Dir(), repo.PoolFile(d.Package)))
 	}
-	return err
+	return nil
 }
 
 // filesOf names the files that hold the package of d.

@@ -1,0 +1,69 @@
+package repo
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+const churnVariable = "N3X_TEST_CHURN"
+
+// TestChurn is what TestKilled starts and kills: it changes a repository without end.
+func TestChurn(t *testing.T) {
+	dir := os.Getenv(churnVariable)
+	if dir == "" {
+		t.Skip("run by TestKilled")
+	}
+	r, err := New(Options{Dir: dir + "/apt", DB: dir + "/db", Codename: "isar"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; ; i++ {
+		change(t, r, func(c *Change) error {
+			if i%5 == 4 {
+				c.Remove(fmt.Sprintf("p%d", i%3), "all")
+			}
+			return addDeb(c, filepath.Join(dir, fmt.Sprintf("p%d-%d.deb", i%3, i%2)), "o") // the same version with other content
+		})
+	}
+}
+
+// TestKilled kills a process that changes a repository, at some point, and reads what it has left: always a whole repository.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range 6 {
+		from := makeDeb(t, fmt.Sprintf("p%d", i%3), "1.0", "all", fmt.Sprint("content ", i))
+		if err := copyFile(from, filepath.Join(dir, fmt.Sprintf("p%d-%d.deb", i%3, i%2))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := New(Options{Dir: dir + "/apt", DB: dir + "/db", Codename: "isar"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, r, func(*Change) error { return nil })
+	for round := range 12 {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestChurn$")
+		cmd.Env = append(os.Environ(), churnVariable+"="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(60+17*round) * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait() //nolint:errcheck // it was killed
+		check(t, r.o.Dir)
+	}
+	change(t, r, func(c *Change) error { return addDeb(c, filepath.Join(dir, "p0-0.deb"), "o") })
+	check(t, r.o.Dir)
+	for _, pattern := range []string{"apt/dists/.*", "apt/pool/main/p/*/.*", "db/changing"} {
+		if left, _ := filepath.Glob(filepath.Join(dir, pattern)); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
