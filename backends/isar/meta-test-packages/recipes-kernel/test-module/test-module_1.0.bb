@@ -7,3 +7,6 @@ SRC_URI += "file://src"
 S = "${WORKDIR}/src"
 
 AUTOLOAD = "test-module"
+
+# For the machine's kernel, and for that of the recipe linux-tiny.
+KERNEL_NAMES = "${KERNEL_NAME} tiny"
