@@ -120,8 +120,8 @@ DEB_BUILD_PROFILES += "${BUILD_PROFILES}"
 # that they are provided together, wherever linux-headers-X is really built.
 RECIPE_PROVIDES = " \
     linux-image-${KERNEL_NAME_PROVIDED} \
-    linux-image-${KERNEL_NAME_PROVIDED}-dbg \
     linux-headers-${KERNEL_NAME_PROVIDED} \
+    linux-image-${KERNEL_NAME_PROVIDED}-dbg \
     linux-kbuild-${KERNEL_NAME_PROVIDED} \
     ${BPN}-pseudo-native \
 "

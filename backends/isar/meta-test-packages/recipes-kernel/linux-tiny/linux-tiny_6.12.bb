@@ -5,7 +5,7 @@ inherit linux-kernel
 
 # Not a file of the source but a target of its makefiles: everything is off.
 KERNEL_DEFCONFIG = "tinyconfig"
-SRC_URI:append:amd64 = " file://qemu.cfg"
+SRC_URI:append:qemuamd64 = " file://qemu.cfg"
 
 LINUX_VERSION_EXTENSION = "-tiny"
 
