@@ -3,7 +3,8 @@ MAINTAINER = "n3x <n3x@localhost>"
 
 inherit dpkg
 
-SRC_URI = "apt://hello file://greeting.patch"
+# The patch joins those of the source package: dpkg-source wants all changes there.
+SRC_URI = "apt://hello file://greeting.patch;apply=no"
 CHANGELOG_V = "<orig-version>+n3x"
 
 # Its tests want the original's greeting.
@@ -11,4 +12,8 @@ DEB_BUILD_OPTIONS += "nocheck"
 
 do_prepare_build() {
     deb_add_changelog
+    cd ${S}
+    export QUILT_PATCHES=debian/patches
+    quilt import -f ${WORKDIR}/greeting.patch
+    quilt push -a
 }

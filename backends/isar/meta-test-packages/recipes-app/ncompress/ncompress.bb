@@ -3,7 +3,7 @@ MAINTAINER = "n3x <n3x@localhost>"
 
 inherit dpkg
 
-SRC_URI = "apt://ncompress file://patched-version.patch"
+SRC_URI = "apt://ncompress file://patched-version.patch;apply=no"
 CHANGELOG_V = "<orig-version>+n3x"
 
 # Its tests run the program, which a cross build cannot.
@@ -11,4 +11,8 @@ DEB_BUILD_OPTIONS += "nocheck"
 
 do_prepare_build() {
     deb_add_changelog
+    cd ${S}
+    export QUILT_PATCHES=debian/patches
+    quilt import -f ${WORKDIR}/patched-version.patch
+    quilt push -a
 }
