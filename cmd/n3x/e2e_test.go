@@ -163,6 +163,28 @@ func TestImage(t *testing.T) {
 
 // bootAndCheck boots an image whose console logs root in, and looks around.
 func bootAndCheck(t *testing.T, image string, uefi bool) {
+	kernelLine := "root=LABEL=platform rw rootwait console=ttyS0,115200 net.ifnames=0 biosdevname=0"
+	if uefi {
+		kernelLine = ""
+	}
+	g := boot(t, image+".wic", image, kernelLine)
+	g.check([]check{
+		{"ip -4 -o addr show eth1 | tr -s ' ' | cut -d' ' -f4", "192.168.1.1/24"},
+		{"systemctl is-active multi-user.target", "active"},
+		{"ls /etc/ssh/ssh_host_*_key | wc -l", "3"},
+		{"dpkg --audit | wc -l", "0"},
+		{"locale -a | grep -c en_US.utf8", "1"},
+		{"find /usr/share/man /usr/share/info -type f 2> /dev/null | wc -l", "0"},
+		{"findmnt -no FSTYPE /", "ext4"},
+		{"grep -c PARTUUID= /etc/fstab", "2"},
+		{"test -s /etc/machine-id && grep -c uninitialized /etc/machine-id", "0"},
+	})
+}
+
+// boot starts a machine with a disk, by its firmware or, when kernelLine is set, with the kernel and initrd that were deployed as
+// image, and waits until it runs.
+func boot(t *testing.T, disk, image, kernelLine string) *guest {
+	t.Helper()
 	ctx := t.Context()
 	tools := qemu.Tools{Env: os.Environ()}
 	if _, err := tools.Firmware("amd64"); tools.Program("amd64") == "" || err != nil {
@@ -176,39 +198,36 @@ func bootAndCheck(t *testing.T, image string, uefi bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := qemu.Machine{Arch: "amd64", Accel: proof.Accel(), Memory: 1024, Disks: []qemu.Disk{{Path: image + ".wic"}}, Dir: t.TempDir(),
+	m := qemu.Machine{Arch: "amd64", Accel: proof.Accel(), Memory: 1024, Disks: []qemu.Disk{{Path: disk}}, Dir: t.TempDir(),
 		NICs: []qemu.NIC{{User: &qemu.UserNet{}}, {User: &qemu.UserNet{Restrict: true}}}}
-	if uefi {
+	if kernelLine == "" {
 		if m.Firmware, err = tools.Firmware("amd64"); err != nil {
 			t.Fatal(err)
 		}
 	} else {
-		m.Kernel, m.Initrd = image+"-vmlinuz", image+"-initrd.img"
-		m.Append = "root=LABEL=platform rw rootwait console=ttyS0,115200 net.ifnames=0 biosdevname=0"
+		m.Kernel, m.Initrd, m.Append = image+"-vmlinuz", image+"-initrd.img", kernelLine
 	}
 	vm, err := qemu.Start(ctx, tools, m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer vm.Close()
-	g := &guest{t: t, vm: vm, limit: proof.Accel().Scale(time.Minute)}
+	t.Cleanup(func() { vm.Close() })
+	g := &guest{t: t, vm: vm, limit: proof.Accel().Scale(2 * time.Minute)}
 	g.wait(`root@[a-z]+:~# $`)
 	if got := g.run("systemctl is-system-running --wait"); got != "running" {
 		t.Errorf("the system is %q; failed: %s", got, g.run("systemctl --failed --plain --no-legend"))
 	}
-	for _, c := range []struct{ command, want string }{
-		{"ip -4 -o addr show eth1 | tr -s ' ' | cut -d' ' -f4", "192.168.1.1/24"},
-		{"systemctl is-active multi-user.target", "active"},
-		{"ls /etc/ssh/ssh_host_*_key | wc -l", "3"},
-		{"dpkg --audit | wc -l", "0"},
-		{"locale -a | grep -c en_US.utf8", "1"},
-		{"find /usr/share/man /usr/share/info -type f 2> /dev/null | wc -l", "0"},
-		{"findmnt -no FSTYPE /", "ext4"},
-		{"grep -c PARTUUID= /etc/fstab", "2"},
-		{"test -s /etc/machine-id && grep -c uninitialized /etc/machine-id", "0"},
-	} {
+	return g
+}
+
+// check is a command and the last line that it must print.
+type check struct{ command, want string }
+
+func (g *guest) check(checks []check) {
+	g.t.Helper()
+	for _, c := range checks {
 		if got := g.run(c.command); got != c.want {
-			t.Errorf("%s: %q, want %q", c.command, got, c.want)
+			g.t.Errorf("%s: %q, want %q", c.command, got, c.want)
 		}
 	}
 }

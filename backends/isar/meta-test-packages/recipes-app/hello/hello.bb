@@ -14,6 +14,9 @@ do_prepare_build() {
     deb_add_changelog
     cd ${S}
     export QUILT_PATCHES=debian/patches
-    quilt import -f ${WORKDIR}/greeting.patch
-    quilt push -a
+    # Once only: the sources are not unpacked again when this alone runs again.
+    if ! grep -qsx greeting.patch debian/patches/series; then
+        quilt import ${WORKDIR}/greeting.patch
+        quilt push -a
+    fi
 }

@@ -13,6 +13,9 @@ do_prepare_build() {
     deb_add_changelog
     cd ${S}
     export QUILT_PATCHES=debian/patches
-    quilt import -f ${WORKDIR}/patched-version.patch
-    quilt push -a
+    # Once only: the sources are not unpacked again when this alone runs again.
+    if ! grep -qsx patched-version.patch debian/patches/series; then
+        quilt import ${WORKDIR}/patched-version.patch
+        quilt push -a
+    fi
 }
