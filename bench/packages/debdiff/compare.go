@@ -27,6 +27,9 @@ func compareFiles(key, a, b string) (d []Difference, same bool, err error) {
 	c.fields()
 	c.controlFiles()
 	c.data()
+	if len(c.out) == 0 {
+		c.differ(Form, "bytes", "sha256 "+l.sum[:12], "sha256 "+r.sum[:12])
+	}
 	return c.out, false, nil
 }
 

@@ -37,7 +37,7 @@ const (
 	Control    Class = "control"    // another control file: triggers, shlibs, symbols, md5sums, ...
 	Size       Class = "size"       // Installed-Size
 	Compressed Class = "compressed" // a compressed file has the same content and other bytes
-	Form       Class = "form"       // the package's members, the order of fields, modes of control files
+	Form       Class = "form"       // the package's members, the order of fields, modes of control files; other bytes that say the same
 	Order      Class = "order"      // order of entries in data.tar
 	Time       Class = "time"       // time of an entry
 )

@@ -119,7 +119,7 @@ func TestClasses(t *testing.T) {
 		{"time", func(s *sample) { s.file("usr/bin/x", func(h *tar.Header) { h.ModTime = time.Unix(1600000000, 0) }) }, []Class{Time}, "/usr/bin/x"},
 		{"type", func(s *sample) {
 			s.file("usr/share/doc/x/copyright.txt", func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeSymlink, "z" })
-		}, []Class{Type, Control}, "/usr/share/doc/x/copyright.txt"},
+		}, []Class{Type, Control, Order}, "/usr/share/doc/x/copyright.txt"},
 		{"content", func(s *sample) { s.contents["usr/bin/x"] = "#!/bin/bash\n" }, []Class{Content}, "/usr/bin/x"},
 		{"changelog", func(s *sample) { s.contents["usr/share/doc/x/changelog.gz"] = zipped("x (2)\n", 9) }, []Class{Changelog}, "/usr/share/doc/x/changelog.gz"},
 		{"compression of a file", func(s *sample) { s.contents["usr/share/doc/x/changelog.gz"] = zipped("x (1)\n", 0) }, []Class{Compressed}, "/usr/share/doc/x/changelog.gz"},
@@ -127,7 +127,7 @@ func TestClasses(t *testing.T) {
 		{"script", func(s *sample) { s.scripts["postinst"] += "false\n" }, []Class{Script}, "postinst"},
 		{"script in other words", func(s *sample) {
 			s.scripts["postinst"] = "#!/bin/sh\n\nset -e\n\t# why\n# Automatically added by dh_x/13.2\n\ttrue\n# End automatically added section\n"
-		}, nil, ""},
+		}, []Class{Form}, "bytes"},
 		{"triggers", func(s *sample) { s.scripts["triggers"] = "interest-noawait y\n" }, []Class{Control}, "triggers"},
 		{"mode of a script", func(s *sample) { s.modes["postinst"] = 0o644 }, []Class{Form}, "mode of postinst"},
 		{"member", func(s *sample) { s.form = func(c *deb.Contents) { c.Uncompressed = true } }, []Class{Form}, "members"},
