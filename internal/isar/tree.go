@@ -29,7 +29,7 @@ type Layer struct {
 
 // Tree is a recipe's root file system while one of its tasks runs: layers, and one on top that the task writes.
 type Tree struct {
-	Dir    string  // where it is mounted: ROOTFSDIR
+	Dir    string  // where it is mounted: ROOTFSDIR, or beside a shared layer that is being made
 	Layers []Layer // bottom first, without the task's own
 	Upper  string  // the task's own layer
 	work   string
@@ -86,7 +86,11 @@ func (c *Call) MountTree(layers []Layer) error {
 	if err != nil {
 		return err
 	}
-	return c.mountOver(layers, filepath.Join(work, "layers", c.Name), epoch)
+	dir, err := c.Value("ROOTFSDIR")
+	if err != nil {
+		return err
+	}
+	return c.mountOver(dir, layers, filepath.Join(work, "layers", c.Name), epoch)
 }
 
 // treeEpoch is the time of what a task adds to layers: the newest of their packages, so that a commit that changes
@@ -109,12 +113,8 @@ func (c *Call) treeEpoch(layers []Layer) (time.Time, error) {
 	return newest, c.Data.SetVar("SOURCE_DATE_EPOCH", strconv.FormatInt(newest.Unix(), 10))
 }
 
-// mountOver mounts layers at ROOTFSDIR with an empty one at upper on top.
-func (c *Call) mountOver(layers []Layer, upper string, epoch time.Time) error {
-	dir, err := c.Value("ROOTFSDIR")
-	if err != nil {
-		return err
-	}
+// mountOver mounts layers at dir with an empty one at upper on top.
+func (c *Call) mountOver(dir string, layers []Layer, upper string, epoch time.Time) error {
 	t := &Tree{Dir: dir, Layers: layers, Upper: upper, work: upper + ".work", start: time.Now(), epoch: epoch}
 	for _, dir := range []string{t.Upper, t.work} {
 		if err := sandbox.Remove(dir); err != nil {
@@ -127,8 +127,7 @@ func (c *Call) mountOver(layers []Layer, upper string, epoch time.Time) error {
 	if err := os.MkdirAll(t.Dir, 0o755); err != nil {
 		return err
 	}
-	err = sandbox.MountOverlay(sandbox.Mount{Type: sandbox.Overlay, Target: t.Dir, Lower: t.Dirs(), Upper: t.Upper, Work: t.work})
-	if err != nil {
+	if err := sandbox.MountOverlay(sandbox.Mount{Type: sandbox.Overlay, Target: t.Dir, Lower: t.Dirs(), Upper: t.Upper, Work: t.work}); err != nil {
 		return err
 	}
 	c.run.tree = t
@@ -280,12 +279,13 @@ func (c *Call) Derive(dir string, layers []Layer, epoch time.Time, change func(c
 	if err := sub.Data.SetVar("SOURCE_DATE_EPOCH", strconv.FormatInt(epoch.Unix(), 10)); err != nil {
 		return layer, err
 	}
-	if err := sub.mountOver(layers, dir+".new", epoch); err != nil {
+	// Not at ROOTFSDIR: another job may have the recipe's root file system mounted there.
+	if err := sub.mountOver(dir+".root", layers, dir+".new", epoch); err != nil {
 		return layer, err
 	}
 	t := sub.run.tree
 	err = change(&sub)
-	err = errors.Join(err, unmount(t.Dir), sandbox.Remove(t.work))
+	err = errors.Join(err, unmount(t.Dir), os.Remove(t.Dir), sandbox.Remove(t.work))
 	if err == nil {
 		err = settleTimes(t.Upper, t.start, time.Now(), epoch)
 	}
