@@ -269,7 +269,6 @@ func TestInstallIsCancelled(t *testing.T) {
 		in.Close()
 		done <- err
 	}()
-	began := time.Now()
 	go func() {
 		buf := make([]byte, 4096)
 		for {
@@ -284,9 +283,6 @@ func TestInstallIsCancelled(t *testing.T) {
 	}()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
-	}
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("took %v", took)
 	}
 	if rest, _ := os.ReadDir(dir); len(rest) != 0 {
 		t.Errorf("left behind: %v", rest)
