@@ -67,3 +67,40 @@ func TestKilled(t *testing.T) {
 		}
 	}
 }
+
+// A change that was cut short after it had exchanged a file, but not its entry: the entry of the old file goes.
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r, err := New(Options{Dir: dir + "/apt", DB: dir + "/db", Codename: "isar"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, fresh := makeDeb(t, "pp", "1.0", "all", "content 1"), makeDeb(t, "pp", "1.0", "all", "content 2")
+	change(t, r, func(c *Change) error { return addDeb(c, old, "o") })
+	pool := filepath.Join(dir, "apt/pool/main/p/pp/pp_1.0_all.deb")
+	a, err := os.Stat(pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.Stat(fresh); err != nil || a.Size() != b.Size() {
+		t.Fatalf("the test needs packages of one size: %d, %v", a.Size(), err)
+	}
+	if err := os.Remove(pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyFile(fresh, pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.journal(), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	change(t, r, func(*Change) error { return nil })
+	if got := check(t, r.o.Dir); len(got) != 0 {
+		t.Errorf("the repository has %v", got)
+	}
+	change(t, r, func(c *Change) error { return addDeb(c, fresh, "o") })
+	if got := check(t, r.o.Dir); len(got) != 1 {
+		t.Errorf("the repository has %v", got)
+	}
+}

@@ -146,15 +146,16 @@ func (r *Repository) open() (*Change, error) {
 	if err != nil {
 		return nil, diag.Failedf(diag.Pos{File: r.stateFile()}, "read the repository's database: %w", err)
 	}
+	if _, err := os.Lstat(r.journal()); err == nil {
+		c.dirty, c.swept = true, true
+	}
 	for _, e := range entries {
-		if e.present(r.o.Dir) {
+		// A change that was cut short may have exchanged a file for another of the same size.
+		if e.present(r.o.Dir) && (!c.swept || e.intact(r.o.Dir)) {
 			c.entries = append(c.entries, e)
 		} else {
 			c.dirty = true
 		}
-	}
-	if _, err := os.Lstat(r.journal()); err == nil {
-		c.dirty, c.swept = true, true
 	}
 	if !r.Exists() || !c.configured() {
 		c.dirty = true

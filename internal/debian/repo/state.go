@@ -61,6 +61,16 @@ func (e *entry) present(dir string) bool {
 	return true
 }
 
+// intact reports whether the files are those of the entry by their content.
+func (e *entry) intact(dir string) bool {
+	for _, f := range e.files {
+		if s, err := sumFile(filepath.Join(dir, f.path)); err != nil || s.sha256 != f.sha256 {
+			return false
+		}
+	}
+	return true
+}
+
 func writeState(path string, entries []*entry) error {
 	var b bytes.Buffer
 	b.WriteString(stateMagic)
