@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"n3x/internal/arch"
 	"n3x/internal/atomicfile"
 	"n3x/internal/debian"
-	"n3x/internal/debian/deb"
 	"n3x/internal/debian/solve"
 	"n3x/internal/diag"
 	"n3x/internal/isar"
@@ -244,50 +242,14 @@ func unsolved(c *isar.Call, what string, err error) error {
 	return diag.Userf(c.Pos, "%s of %s cannot be installed: %w", what, c.Recipe, err)
 }
 
-// addOwn adds the packages that recipes of this build deployed. They win over Debian's, as with ISAR's pin of 1000.
+// addOwn adds the packages that recipes of this build deployed.
 func (s *selection) addOwn(c *isar.Call, universe *[]*debian.Package) error {
-	index := &debian.Index{URI: "isar-apt", Suite: "isar", Component: "main", Origin: "isar", Trusted: true}
-	for _, dir := range c.Deployed {
-		entries, err := os.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if filepath.Ext(e.Name()) != ".deb" {
-				continue
-			}
-			p, err := readOwn(filepath.Join(dir, e.Name()))
-			if err != nil {
-				return err
-			}
-			p.Index, p.Pin = index, 1000
-			s.own[p] = filepath.Join(dir, e.Name())
-			*universe = append(*universe, p)
-		}
+	deployed, err := c.DeployedPackages()
+	for _, d := range deployed {
+		s.own[d.Package] = d.Path
+		*universe = append(*universe, d.Package)
 	}
-	return nil
-}
-
-func readOwn(path string) (*debian.Package, error) {
-	d, err := deb.OpenFile(path)
-	if err != nil {
-		return nil, err
-	}
-	p, err := d.Package()
-	d.Close()
-	if err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(data)
-	p.SHA256, p.Size, p.Filename = hex.EncodeToString(sum[:]), int64(len(data)), path
-	return p, nil
+	return err
 }
 
 // pkgsInstall is rootfs_install_pkgs_install. From nothing it makes, or finds, three shared layers: Debian's packages,

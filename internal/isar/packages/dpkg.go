@@ -259,13 +259,7 @@ func buildMounts(c *isar.Call, rec *recipe) ([]sandbox.Mount, error) {
 }
 
 // truth is BitBake's bb.utils.to_boolean, with an empty value as no.
-func truth(s string) bool {
-	switch strings.ToLower(strings.TrimSpace(s)) {
-	case "", "0", "n", "no", "f", "false":
-		return false
-	}
-	return true
-}
+func truth(s string) bool { return isar.Truth(strings.TrimSpace(s)) }
 
 // inScratch gives f the name of a folder that it may make, on the file system of TMPDIR.
 func inScratch(c *isar.Call, f func(dir string) error) error {
