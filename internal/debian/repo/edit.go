@@ -190,6 +190,9 @@ func (c *Change) put(e *entry, owner string, sources []string) error {
 
 // stage copies a file beside its place in the pool.
 func (c *Change) stage(source string, f file) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
 	target := filepath.Join(c.r.o.Dir, f.path)
 	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
 		return err

@@ -1,15 +1,17 @@
 package repo
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
 
-const churnVariable = "N3X_TEST_CHURN"
+const churnVariable, stageVariable = "N3X_TEST_CHURN", "N3X_TEST_STAGE"
 
 // TestChurn is what TestKilled starts and kills: it changes a repository without end.
 func TestChurn(t *testing.T) {
@@ -28,6 +30,72 @@ func TestChurn(t *testing.T) {
 			}
 			return addDeb(c, filepath.Join(dir, fmt.Sprintf("p%d-%d.deb", i%3, i%2)), "o") // the same version with other content
 		})
+	}
+}
+
+// TestStage is what TestKilledBefore starts: it prepares a change and is gone.
+func TestStage(t *testing.T) {
+	dir := os.Getenv(stageVariable)
+	if dir == "" {
+		t.Skip("run by TestKilledBefore")
+	}
+	r, err := New(Options{Dir: dir + "/apt", DB: dir + "/db", Codename: "isar"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, r, func(c *Change) error {
+		if err := addDeb(c, filepath.Join(dir, "q.deb"), "o"); err != nil {
+			return err
+		}
+		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	})
+}
+
+// A change that was killed before it was published leaves files that the next one removes, even one that changes nothing;
+// a change that fails leaves none.
+func TestKilledBefore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := copyFile(makeDeb(t, "qq", "1.0", "all", "content"), filepath.Join(dir, "q.deb")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(Options{Dir: dir + "/apt", DB: dir + "/db", Codename: "isar"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, r, func(c *Change) error { return addDeb(c, makeDeb(t, "pp", "1.0", "all", "content"), "o") })
+	left := func() []string {
+		var out []string
+		for _, pattern := range []string{"apt/pool/main/q/*/.*", "db/changing"} {
+			found, _ := filepath.Glob(filepath.Join(dir, pattern))
+			out = append(out, found...)
+		}
+		return out
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestStage$")
+	cmd.Env = append(os.Environ(), stageVariable+"="+dir)
+	if out, err := cmd.CombinedOutput(); err == nil || len(left()) != 2 {
+		t.Fatalf("%v, %q: %s", err, left(), out)
+	}
+	if got := check(t, r.o.Dir); len(got) != 1 {
+		t.Errorf("the repository has %v", got)
+	}
+	change(t, r, func(*Change) error { return nil })
+	if left := left(); len(left) > 0 {
+		t.Errorf("left behind by a killed change: %q", left)
+	}
+	fault := errors.New("fault")
+	err = r.Change(func(c *Change) error {
+		return errors.Join(addDeb(c, filepath.Join(dir, "q.deb"), "o"), fault)
+	})
+	if !errors.Is(err, fault) {
+		t.Error(err)
+	}
+	if left := left(); len(left) > 0 {
+		t.Errorf("left behind by a failed change: %q", left)
+	}
+	if got := check(t, r.o.Dir); len(got) != 1 {
+		t.Errorf("the repository has %v", got)
 	}
 }
 

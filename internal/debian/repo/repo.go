@@ -125,6 +125,8 @@ type Change struct {
 	entries []*entry
 	staged  []staged // files that wait to come into the pool
 	dirty   bool     // something differs from what is published
+	begun   bool     // the journal is this change's
+	public  bool     // it is being published, or has been
 	swept   bool     // an earlier change was cut short: look for what it left
 
 	link  bool         // files of the pool may be hard links to where they came from
@@ -165,8 +167,17 @@ func (r *Repository) open() (*Change, error) {
 
 func (r *Repository) stateFile() string { return filepath.Join(r.o.DB, "packages") }
 
-// journal exists while a change is published.
+// journal exists while the pool or dists hold something unfinished.
 func (r *Repository) journal() string { return filepath.Join(r.o.DB, "changing") }
+
+// begin writes the journal.
+func (c *Change) begin() error {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	return atomicfile.Write(c.r.journal(), nil, 0o644)
+}
 
 // discard removes what was prepared and not published.
 func (c *Change) discard() {
@@ -174,6 +185,9 @@ func (c *Change) discard() {
 		os.Remove(s.tmp)
 	}
 	c.staged = nil
+	if c.begun && !c.public && !c.swept {
+		os.Remove(c.r.journal())
+	}
 }
 
 // commit publishes the change.
@@ -193,9 +207,10 @@ func (c *Change) commit() error {
 
 func (c *Change) publishAll() error {
 	r := c.r
-	if err := atomicfile.Write(r.journal(), nil, 0o644); err != nil {
+	if err := c.begin(); err != nil {
 		return err
 	}
+	c.public = true
 	if err := c.writeConf(); err != nil {
 		return err
 	}
