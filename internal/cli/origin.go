@@ -10,6 +10,7 @@ import (
 
 	"n3x/internal/diag"
 	"n3x/internal/kas"
+	"n3x/internal/yaml"
 )
 
 // checkLayers refuses a layer that is not there, at the place of the kas file that names it, and folders that BitBake's
@@ -106,9 +107,9 @@ func headerEnd(p *kas.Project, key string) int {
 	return n
 }
 
-func sortedEntries(p *kas.Project, key string) []kas.Entry {
+func sortedEntries(p *kas.Project, key string) []yaml.Entry {
 	entries := slices.Clone(p.Config.Lookup(key).Map().Entries())
-	slices.SortFunc(entries, func(a, b kas.Entry) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(entries, func(a, b yaml.Entry) int { return cmp.Compare(a.Key, b.Key) })
 	return entries
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // Values of keys that no file sets.
@@ -24,7 +25,7 @@ const (
 var passedThrough = []string{"SSTATE_DIR", "SSTATE_MIRRORS", "DL_DIR", "TMPDIR"}
 
 // finish checks out the repositories of the complete configuration and makes the project of it.
-func (l *loader) finish(ctx context.Context, co *checkouts, files []loadedFile, config *Node) (*Project, error) {
+func (l *loader) finish(ctx context.Context, co *checkouts, files []loadedFile, config *yaml.Node) (*Project, error) {
 	p := &Project{WorkDir: l.workDir, BuildDir: l.buildDir, TopRepo: l.topRepo, Config: config}
 	for _, f := range files {
 		p.Files = append(p.Files, f.File)
@@ -58,7 +59,7 @@ func (l *loader) finish(ctx context.Context, co *checkouts, files []loadedFile, 
 }
 
 // setting is a string key: the caller's variable wins over the files.
-func (l *loader) setting(config *Node, key, variable, fallback string) string {
+func (l *loader) setting(config *yaml.Node, key, variable, fallback string) string {
 	if v, ok := l.o.Env[variable]; ok {
 		return v
 	}
@@ -68,7 +69,7 @@ func (l *loader) setting(config *Node, key, variable, fallback string) string {
 	return fallback
 }
 
-func (l *loader) targets(config *Node) []string {
+func (l *loader) targets(config *yaml.Node) []string {
 	if len(l.o.Targets) > 0 {
 		return l.o.Targets
 	}
@@ -90,7 +91,7 @@ func (l *loader) targets(config *Node) []string {
 	return targets
 }
 
-func (l *loader) env(config *Node) map[string]string {
+func (l *loader) env(config *yaml.Node) map[string]string {
 	env := map[string]string{}
 	for _, e := range config.Lookup("env").Map().Entries() {
 		if s, ok := e.Node.Text(); ok {
@@ -109,9 +110,9 @@ func (l *loader) env(config *Node) map[string]string {
 }
 
 // headers is the text that the entries of a header key put before a generated file, sorted by key.
-func headers(config *Node, key string) string {
+func headers(config *yaml.Node, key string) string {
 	entries := slices.Clone(config.Lookup(key).Map().Entries())
-	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(entries, func(a, b yaml.Entry) int { return cmp.Compare(a.Key, b.Key) })
 	var b strings.Builder
 	for _, e := range entries {
 		s, _ := e.Node.Text()
@@ -149,7 +150,7 @@ func localConf(p *Project) (string, error) {
 	return b.String(), nil
 }
 
-func posOf(config *Node, key string) diag.Pos {
+func posOf(config *yaml.Node, key string) diag.Pos {
 	if n := config.Lookup(key); n != nil {
 		return n.Pos
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 const head = "header:\n  version: 14\n"
@@ -141,10 +142,10 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("a: |\n  b\n- c\n"))
 	f.Add([]byte(`{"header": {"version": 1}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if n, err := parseYAML("f.yml", data, nil); err == nil {
+		if n, err := yaml.Parse("f.yml", data, nil); err == nil {
 			_ = validate(n)
 		}
-		if n, err := parseJSON("f.json", data, nil); err == nil {
+		if n, err := yaml.ParseJSON("f.json", data, nil); err == nil {
 			_ = validate(n)
 		}
 	})

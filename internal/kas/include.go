@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // maxFiles keeps a hostile set of includes (two includes of the next file, thirty times over) finite.
@@ -23,7 +24,7 @@ type need struct {
 // loadedFile is a file at its place in the merge order.
 type loadedFile struct {
 	File
-	root *Node
+	root *yaml.Node
 }
 
 // walk is one pass over all files with the repositories known so far.
@@ -105,7 +106,7 @@ func (w *walk) cycle(files []string, from diag.Pos) error {
 }
 
 // include follows one entry of header.includes of the file by.
-func (w *walk) include(inc *Node, by string, o origin) error {
+func (w *walk) include(inc *yaml.Node, by string, o origin) error {
 	name, local := inc.Text()
 	if local {
 		path, err := w.l.inside(o.repo, name, inc.Pos)

@@ -19,6 +19,7 @@ import (
 
 	"n3x/internal/atomicfile"
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // Oldest and newest format version that are understood (header.version).
@@ -85,8 +86,8 @@ type Project struct {
 	LocalConf    string  // text of conf/local.conf
 	BBLayersConf string  // text of conf/bblayers.conf
 
-	Files  []File // every file that was loaded, in merge order
-	Config *Node  // the merged configuration
+	Files  []File     // every file that was loaded, in merge order
+	Config *yaml.Node // the merged configuration
 }
 
 // File is one loaded configuration file.
@@ -178,7 +179,7 @@ type loader struct {
 	buildDir string
 	tops     []string // absolute names of the command line's files
 	topRepo  string
-	parsed   map[string]*Node // file name -> its checked content
+	parsed   map[string]*yaml.Node // file name -> its checked content
 	warned   map[string]bool
 }
 
@@ -186,7 +187,7 @@ func newLoader(o Options) (*loader, error) {
 	if !filepath.IsAbs(o.Dir) {
 		return nil, fmt.Errorf("BUG: kas.Options.Dir %q is not absolute", o.Dir)
 	}
-	l := &loader{o: o, parsed: map[string]*Node{}, warned: map[string]bool{}}
+	l := &loader{o: o, parsed: map[string]*yaml.Node{}, warned: map[string]bool{}}
 	l.workDir = l.abs(o.Env["KAS_WORK_DIR"])
 	l.buildDir = filepath.Join(l.workDir, "build")
 	if d := o.Env["KAS_BUILD_DIR"]; d != "" {
@@ -239,4 +240,31 @@ func (l *loader) warnOnce(format string, args ...any) {
 		l.warned[text] = true
 		l.log(Warning, "%s", text)
 	}
+}
+
+// merged is upd laid over base as kas does it: mappings merge key by key, everything else replaces.
+// Neither operand is changed. A key keeps the place of its first appearance.
+func merged(base, upd *yaml.Node) *yaml.Node {
+	b, u := base.Map(), upd.Map()
+	if b == nil || u == nil {
+		return upd
+	}
+	out := &yaml.Map{}
+	for _, e := range b.Entries() {
+		out.Set(e)
+	}
+	for _, e := range u.Entries() {
+		if old := out.Lookup(e.Key); old != nil {
+			e.Node = merged(old, e.Node)
+		}
+		out.Set(e)
+	}
+	return &yaml.Node{Pos: upd.Pos, Value: out}
+}
+
+// wrapped is a mapping with one key.
+func wrapped(key string, value *yaml.Node) *yaml.Node {
+	m := &yaml.Map{}
+	m.Set(yaml.Entry{Key: key, Node: value})
+	return &yaml.Node{Value: m}
 }

@@ -9,11 +9,12 @@ import (
 	"slices"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // mergeAll lays the files over each other. The merged header carries the highest version seen.
-func (l *loader) mergeAll(files []loadedFile) *Node {
-	config := &Node{Value: &Map{}}
+func (l *loader) mergeAll(files []loadedFile) *yaml.Node {
+	config := &yaml.Node{Value: &yaml.Map{}}
 	version := int64(OldestVersion)
 	for _, f := range files {
 		if f.Lock && l.o.Update {
@@ -23,8 +24,7 @@ func (l *loader) mergeAll(files []loadedFile) *Node {
 		v, _ := intOf(f.root.Lookup("header", "version"))
 		version = max(version, v)
 	}
-	header := &Map{entries: []Entry{{Key: "version", Node: &Node{Value: version}}}, index: map[string]int{"version": 0}}
-	return merged(config, &Node{Value: &Map{entries: []Entry{{Key: "header", Node: &Node{Value: header}}}, index: map[string]int{"header": 0}}})
+	return merged(config, wrapped("header", wrapped("version", &yaml.Node{Value: version})))
 }
 
 // load reads files and fetches the repositories that includes need, until nothing is missing.
@@ -57,7 +57,7 @@ func (l *loader) load(ctx context.Context) (*Project, error) {
 	}
 }
 
-func unknownRepo(n need, config *Node) error {
+func unknownRepo(n need, config *yaml.Node) error {
 	e := diag.Userf(n.pos, "include names the repository %q, which no file defines", n.repo)
 	var ids []string
 	for _, r := range config.Lookup("repos").Map().Entries() {
@@ -70,7 +70,7 @@ func unknownRepo(n need, config *Node) error {
 }
 
 // fetchMissing brings the repositories that includes wait for to disk, and adds their folders to paths.
-func (l *loader) fetchMissing(ctx context.Context, co *checkouts, missing []need, config *Node, paths map[string]string) error {
+func (l *loader) fetchMissing(ctx context.Context, co *checkouts, missing []need, config *yaml.Node, paths map[string]string) error {
 	var repos []*Repo
 	for _, n := range missing {
 		if config.Lookup("repos").Map().Lookup(n.repo) == nil {
@@ -93,16 +93,16 @@ func (l *loader) fetchMissing(ctx context.Context, co *checkouts, missing []need
 }
 
 // parse reads and checks one file, once.
-func (l *loader) parse(path string, from diag.Pos, main bool) (*Node, error) {
+func (l *loader) parse(path string, from diag.Pos, main bool) (*yaml.Node, error) {
 	if n, ok := l.parsed[path]; ok {
 		return n, nil
 	}
 	name := l.show(path)
-	parse := parseYAML
+	parse := yaml.Parse
 	switch filepath.Ext(path) {
 	case ".yml", ".yaml":
 	case ".json":
-		parse = parseJSON
+		parse = yaml.ParseJSON
 	default:
 		return nil, diag.Userf(from, "%s is not a kas file by its name", name).WithHint("kas files end in .yml, .yaml or .json")
 	}

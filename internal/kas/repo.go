@@ -7,13 +7,14 @@ import (
 	"slices"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // fullHash is how kas recognises a commit: 40 or more lower-case hex digits at the start.
 var fullHash = regexp.MustCompile(`^[0-9a-f]{40}`)
 
 // repos resolves every entry of repos: of the merged configuration.
-func (l *loader) repos(config *Node) ([]*Repo, error) {
+func (l *loader) repos(config *yaml.Node) ([]*Repo, error) {
 	var all []*Repo
 	byPath := map[string]*Repo{}
 	for _, e := range config.Lookup("repos").Map().Entries() {
@@ -34,13 +35,13 @@ func (l *loader) repos(config *Node) ([]*Repo, error) {
 }
 
 // repo resolves one entry of repos: with defaults and overrides.
-func (l *loader) repo(config *Node, id string) (*Repo, error) {
+func (l *loader) repo(config *yaml.Node, id string) (*Repo, error) {
 	entries := config.Lookup("repos").Map()
 	m := entries.Lookup(id).Map()
 	defaults := config.Lookup("defaults", "repos").Map()
 	overrides := config.Lookup("overrides", "repos", id).Map()
 
-	r := &Repo{ID: id, Name: id, Pos: entries.keyPos(id)}
+	r := &Repo{ID: id, Name: id, Pos: entries.KeyPos(id)}
 	for key, to := range map[string]*string{"name": &r.Name, "url": &r.URL, "commit": &r.Commit, "branch": &r.Branch,
 		"tag": &r.Tag, "refspec": &r.Refspec} {
 		n := m.Lookup(key)
@@ -66,7 +67,7 @@ func (l *loader) repo(config *Node, id string) (*Repo, error) {
 }
 
 // pin applies overrides and checks that the repository says which revision is meant.
-func (l *loader) pin(r *Repo, m, overrides *Map) error {
+func (l *loader) pin(r *Repo, m, overrides *yaml.Map) error {
 	if r.URL != "" && r.Commit+r.Tag+r.Branch+r.Refspec == "" {
 		return diag.Userf(m.Lookup("url").Pos, "repository %q has a url, but no commit, branch or tag", r.ID).
 			WithHint("add commit: (safe) or branch: to repos.%s", r.ID)
@@ -116,7 +117,7 @@ func (l *loader) warnUnpinned(r *Repo) {
 }
 
 // refuseRepo names what is valid but cannot be done yet.
-func (l *loader) refuseRepo(r *Repo, m *Map) error {
+func (l *loader) refuseRepo(r *Repo, m *yaml.Map) error {
 	if t, _ := m.Lookup("type").Text(); t == "hg" {
 		return diag.Userf(m.Lookup("type").Pos, "repository %q: type \"hg\" (Mercurial) is not supported yet", r.ID).
 			WithHint("use a git mirror of it")
@@ -132,7 +133,7 @@ func (l *loader) refuseRepo(r *Repo, m *Map) error {
 }
 
 // place sets the folder of the repository.
-func (l *loader) place(r *Repo, m *Map) {
+func (l *loader) place(r *Repo, m *yaml.Map) {
 	path, ok := m.Lookup("path").Text()
 	switch {
 	case ok && filepath.IsAbs(path):
@@ -147,8 +148,8 @@ func (l *loader) place(r *Repo, m *Map) {
 }
 
 // layers lists the enabled layers; without the key, the repository itself is one.
-func (l *loader) layers(r *Repo, m *Map) {
-	entries := []Entry{{Key: "", Node: &Node{}}}
+func (l *loader) layers(r *Repo, m *yaml.Map) {
+	entries := []yaml.Entry{{Key: "", Node: &yaml.Node{}}}
 	if n := m.Lookup("layers"); n != nil {
 		entries = n.Map().Entries()
 	}
@@ -159,7 +160,7 @@ func (l *loader) layers(r *Repo, m *Map) {
 		}
 		switch v := e.Node.Value.(type) {
 		case nil:
-		case *Map:
+		case *yaml.Map:
 			if p := v.Lookup("prio"); p != nil {
 				prio, _ := intOf(p)
 				layer.Prio = int(prio)
@@ -176,7 +177,7 @@ func (l *loader) layers(r *Repo, m *Map) {
 }
 
 // patches lists the patches in the order of their IDs; null takes one away.
-func (l *loader) patches(r *Repo, m, defaults *Map) error {
+func (l *loader) patches(r *Repo, m, defaults *yaml.Map) error {
 	fallback, _ := defaults.Lookup("patches").Map().Lookup("repo").Text()
 	for _, e := range m.Lookup("patches").Map().Entries() {
 		pm := e.Node.Map()

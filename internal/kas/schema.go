@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // kind is a set of types that a key may take.
@@ -28,9 +29,9 @@ type rule struct {
 	other    *rule            // of a mapping: what every other key holds; nil means that there is none
 	open     bool             // of a mapping: other keys are tolerated unchecked
 	required []string
-	items    *rule                     // of a list
-	words    []string                  // of a string: the words it may be
-	check    func(n *Node) *diag.Error // further conditions, asked when the type fits
+	items    *rule                          // of a list
+	words    []string                       // of a string: the words it may be
+	check    func(n *yaml.Node) *diag.Error // further conditions, asked when the type fits
 }
 
 var (
@@ -103,7 +104,7 @@ var signerRule = &rule{kinds: mapping, check: checkSigner, keys: map[string]*rul
 	"gpg_keyserver": str,
 }}
 
-func checkVersion(n *Node) *diag.Error {
+func checkVersion(n *yaml.Node) *diag.Error {
 	if s, ok := n.Text(); ok {
 		return diag.Userf(n.Pos, "header version %q is not supported", s).
 			WithHint("write a number from %d to %d, without quotes, e.g. version: 14", OldestVersion, NewestVersion)
@@ -115,7 +116,7 @@ func checkVersion(n *Node) *diag.Error {
 	return nil
 }
 
-func checkPrio(n *Node) *diag.Error {
+func checkPrio(n *yaml.Node) *diag.Error {
 	if v, ok := intOf(n); !ok || v < -99 || v > 99 {
 		return diag.Userf(n.Pos, "layer priority %v is out of range", n.Value).WithHint("priorities go from -99 to 99")
 	}
@@ -125,7 +126,7 @@ func checkPrio(n *Node) *diag.Error {
 // disabledWords are the values with which a layer is left out; all but the first are deprecated, like 0 and false.
 var disabledWords = []string{"disabled", "excluded", "n", "no", "0", "false"}
 
-func checkLayer(n *Node) *diag.Error {
+func checkLayer(n *yaml.Node) *diag.Error {
 	switch v := n.Value.(type) {
 	case string:
 		if slices.Contains(disabledWords, v) {
@@ -135,7 +136,7 @@ func checkLayer(n *Node) *diag.Error {
 		if !v {
 			return nil
 		}
-	case *Map, nil:
+	case *yaml.Map, nil:
 		return nil
 	default:
 		if i, ok := intOf(n); ok && i == 0 {
@@ -146,7 +147,7 @@ func checkLayer(n *Node) *diag.Error {
 		WithHint(`leave the value empty to use the layer, write "disabled" to leave it out, or give {prio: N}`)
 }
 
-func checkFingerprint(n *Node) *diag.Error {
+func checkFingerprint(n *yaml.Node) *diag.Error {
 	if s, _ := n.Text(); len(s) != 40 && len(s) != 50 {
 		return diag.Userf(n.Pos, "fingerprint has %d characters", len(s)).
 			WithHint("a gpg fingerprint has 40 hex digits, an ssh one 50 characters (SHA256:...)")
@@ -154,7 +155,7 @@ func checkFingerprint(n *Node) *diag.Error {
 	return nil
 }
 
-func checkSigner(n *Node) *diag.Error {
+func checkSigner(n *yaml.Node) *diag.Error {
 	m := n.Map()
 	has := func(k string) bool { return m.Lookup(k) != nil }
 	typ, _ := m.Lookup("type").Text()
@@ -172,7 +173,7 @@ func checkSigner(n *Node) *diag.Error {
 }
 
 // intOf is the node's integer. Like JSON Schema, it takes 3.0 for one.
-func intOf(n *Node) (int64, bool) {
+func intOf(n *yaml.Node) (int64, bool) {
 	switch v := n.Value.(type) {
 	case int64:
 		return v, true
@@ -183,11 +184,11 @@ func intOf(n *Node) (int64, bool) {
 }
 
 // quoteValue shows a scalar as a message quotes it.
-func quoteValue(n *Node) string {
+func quoteValue(n *yaml.Node) string {
 	if s, ok := n.Text(); ok {
 		return fmt.Sprintf("%q", s)
 	}
-	return kindOf(n)
+	return yaml.KindOf(n)
 }
 
 var kindNames = []struct {

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"n3x/internal/diag"
+	"n3x/internal/yaml"
 )
 
 // maxComplaints is how many errors of one file are shown.
 const maxComplaints = 20
 
 // validate holds a whole file against the schema; all errors are joined, in the order of their places.
-func validate(root *Node) error {
+func validate(root *yaml.Node) error {
 	v := &validator{}
 	v.value(root, schema, "")
 	slices.SortStableFunc(v.errs, func(a, b *diag.Error) int {
@@ -40,15 +41,15 @@ type validator struct{ errs []*diag.Error }
 func (v *validator) add(e *diag.Error) { v.errs = append(v.errs, e) }
 
 // value checks n, which is found at path, e.g. "repos.isar.url" ("" is the whole file).
-func (v *validator) value(n *Node, r *rule, path string) {
+func (v *validator) value(n *yaml.Node, r *rule, path string) {
 	if !fits(n, r.kinds) {
 		v.add(typeError(n, r.kinds, path))
 		return
 	}
 	switch val := n.Value.(type) {
-	case *Map:
+	case *yaml.Map:
 		v.mapping(n, val, r, path)
-	case []*Node:
+	case []*yaml.Node:
 		for i, item := range val {
 			v.value(item, r.items, fmt.Sprintf("%s[%d]", path, i))
 		}
@@ -73,7 +74,7 @@ func (v *validator) value(n *Node, r *rule, path string) {
 	}
 }
 
-func (v *validator) mapping(n *Node, m *Map, r *rule, path string) {
+func (v *validator) mapping(n *yaml.Node, m *yaml.Map, r *rule, path string) {
 	for _, e := range m.Entries() {
 		sub := e.Key
 		if path != "" {
@@ -102,7 +103,7 @@ func (v *validator) mapping(n *Node, m *Map, r *rule, path string) {
 	}
 }
 
-func unknownKey(e Entry, r *rule, path string) *diag.Error {
+func unknownKey(e yaml.Entry, r *rule, path string) *diag.Error {
 	known := slices.Sorted(maps.Keys(r.keys))
 	err := diag.Userf(e.KeyPos, "unknown key %q", e.Key)
 	if path != "" {
@@ -114,11 +115,11 @@ func unknownKey(e Entry, r *rule, path string) *diag.Error {
 	return err.WithHint("known here: %s", strings.Join(known, ", "))
 }
 
-func fits(n *Node, k kind) bool {
+func fits(n *yaml.Node, k kind) bool {
 	switch n.Value.(type) {
-	case *Map:
+	case *yaml.Map:
 		return k&mapping != 0
-	case []*Node:
+	case []*yaml.Node:
 		return k&list != 0
 	case string:
 		return k&text != 0
@@ -133,17 +134,17 @@ func fits(n *Node, k kind) bool {
 	return ok && k&integer != 0
 }
 
-func typeError(n *Node, want kind, path string) *diag.Error {
+func typeError(n *yaml.Node, want kind, path string) *diag.Error {
 	if path == "" {
-		return diag.Userf(n.Pos, "the file does not hold a mapping but %s", kindOf(n)).
+		return diag.Userf(n.Pos, "the file does not hold a mapping but %s", yaml.KindOf(n)).
 			WithHint("a kas file begins with\nheader:\n  version: %d", NewestVersion)
 	}
-	e := diag.Userf(n.Pos, "%s: expected %v, found %s", path, want, kindOf(n))
+	e := diag.Userf(n.Pos, "%s: expected %v, found %s", path, want, yaml.KindOf(n))
 	if want&text != 0 {
 		switch n.Value.(type) {
 		case bool:
 			return e.WithHint("yes, no, on, off, true and false are booleans in YAML: quote the value")
-		case *Map, []*Node, nil:
+		case *yaml.Map, []*yaml.Node, nil:
 		default:
 			return e.WithHint("quote the value to make it a string")
 		}

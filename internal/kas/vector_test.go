@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"n3x/internal/yaml"
 )
 
 // TestVectors holds loading, merging and the generated files against what kas itself wrote (see the files' headers).
@@ -81,21 +83,21 @@ func readParts(t *testing.T, file string) map[string]string {
 }
 
 // withoutIncludes is the configuration as kas dump shows it.
-func withoutIncludes(config *Node) *Node {
-	header := &Map{}
-	header.set(Entry{Key: "version", Node: config.Lookup("header", "version")})
-	m := &Map{}
+func withoutIncludes(config *yaml.Node) *yaml.Node {
+	header := &yaml.Map{}
+	header.Set(yaml.Entry{Key: "version", Node: config.Lookup("header", "version")})
+	m := &yaml.Map{}
 	for _, e := range config.Map().Entries() {
 		if e.Key == "header" {
-			e.Node = &Node{Value: header}
+			e.Node = &yaml.Node{Value: header}
 		}
-		m.set(e)
+		m.Set(e)
 	}
-	return &Node{Value: m}
+	return &yaml.Node{Value: m}
 }
 
 // dumpJSON writes n as Python's json.dumps(indent=2) does.
-func dumpJSON(t *testing.T, n *Node) string {
+func dumpJSON(t *testing.T, n *yaml.Node) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := json.Indent(&b, []byte(compactJSON(t, n)), "", "  "); err != nil {
@@ -112,16 +114,16 @@ func dumpJSON(t *testing.T, n *Node) string {
 	return ascii.String() + "\n"
 }
 
-func compactJSON(t *testing.T, n *Node) string {
+func compactJSON(t *testing.T, n *yaml.Node) string {
 	var parts []string
 	switch v := n.Value.(type) {
-	case *Map:
+	case *yaml.Map:
 		for _, e := range v.Entries() {
 			key, _ := json.Marshal(e.Key)
 			parts = append(parts, string(key)+":"+compactJSON(t, e.Node))
 		}
 		return "{" + strings.Join(parts, ",") + "}"
-	case []*Node:
+	case []*yaml.Node:
 		for _, e := range v {
 			parts = append(parts, compactJSON(t, e))
 		}

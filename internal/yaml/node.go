@@ -1,8 +1,13 @@
-package kas
+// Package yaml reads YAML 1.1 and JSON documents into values that know where they are written, so that whoever refuses
+// one can name file and line.
+//
+// Plain scalars have the types that PyYAML gives them (https://yaml.org/type/), because that is how kas and its users read
+// them. Documents are bounded in size, depth and what their aliases expand to.
+package yaml
 
 import "n3x/internal/diag"
 
-// Node is one value of a configuration, with the place where it is written.
+// Node is one value of a document, with the place where it is written.
 type Node struct {
 	Pos diag.Pos
 	// Value is a *Map, a []*Node, a string, a bool, an int64, a *big.Int (what int64 does not hold), a float64, a
@@ -10,7 +15,7 @@ type Node struct {
 	Value any
 }
 
-// Timestamp is a plain scalar that YAML 1.1 reads as a date, e.g. 2026-01-31. No key of a kas file takes one.
+// Timestamp is a plain scalar that YAML 1.1 reads as a date, e.g. 2026-01-31.
 type Timestamp string
 
 // Map is a mapping in the order of its keys' first appearance.
@@ -45,8 +50,8 @@ func (m *Map) Lookup(key string) *Node {
 	return nil
 }
 
-// keyPos is where key is written; the zero Pos when it is missing.
-func (m *Map) keyPos(key string) diag.Pos {
+// KeyPos is where key is written; the zero Pos when it is missing.
+func (m *Map) KeyPos(key string) diag.Pos {
 	if m == nil {
 		return diag.Pos{}
 	}
@@ -56,8 +61,8 @@ func (m *Map) keyPos(key string) diag.Pos {
 	return diag.Pos{}
 }
 
-// set puts e at the place of an older entry with the same key, or at the end.
-func (m *Map) set(e Entry) {
+// Set puts e at the place of an older entry with the same key, or at the end.
+func (m *Map) Set(e Entry) {
 	if i, ok := m.index[e.Key]; ok {
 		m.entries[i] = e
 		return
@@ -102,24 +107,4 @@ func (n *Node) Lookup(keys ...string) *Node {
 		n = n.Map().Lookup(k)
 	}
 	return n
-}
-
-// merged is upd laid over base as kas does it: mappings merge key by key, everything else replaces.
-// Neither operand is changed. A key keeps the place of its first appearance.
-func merged(base, upd *Node) *Node {
-	b, u := base.Map(), upd.Map()
-	if b == nil || u == nil {
-		return upd
-	}
-	out := &Map{entries: make([]Entry, 0, len(b.entries)+len(u.entries)), index: make(map[string]int, len(b.entries)+len(u.entries))}
-	for _, e := range b.entries {
-		out.set(e)
-	}
-	for _, e := range u.entries {
-		if old := out.Lookup(e.Key); old != nil {
-			e.Node = merged(old, e.Node)
-		}
-		out.set(e)
-	}
-	return &Node{Pos: upd.Pos, Value: out}
 }

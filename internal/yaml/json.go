@@ -1,4 +1,4 @@
-package kas
+package yaml
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"n3x/internal/diag"
 )
 
-// parseJSON reads one JSON document with positions.
-func parseJSON(name string, data []byte, warn func(diag.Pos, string)) (*Node, error) {
+// ParseJSON reads one JSON document with positions.
+func ParseJSON(name string, data []byte, warn func(diag.Pos, string)) (*Node, error) {
 	data, err := cleanText(name, data)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (b *jsonBuilder) object(depth int) (*Map, error) {
 		if m.Lookup(key) != nil && b.warn != nil {
 			b.warn(pos, fmt.Sprintf("key %q is set twice; the later value counts", key))
 		}
-		m.set(Entry{Key: key, KeyPos: pos, Node: v})
+		m.Set(Entry{Key: key, KeyPos: pos, Node: v})
 	}
 	_, err := b.dec.Token()
 	return m, err

@@ -1,4 +1,4 @@
-package kas
+package yaml
 
 import (
 	"bytes"
@@ -22,8 +22,8 @@ const (
 	maxNodes    = 1 << 20 // after aliases are followed
 )
 
-// parseYAML reads one YAML document. name is used in positions; warn receives duplicate keys.
-func parseYAML(name string, data []byte, warn func(diag.Pos, string)) (n *Node, err error) {
+// Parse reads one YAML document. name is used in positions; warn receives duplicate keys.
+func Parse(name string, data []byte, warn func(diag.Pos, string)) (n *Node, err error) {
 	data, err = cleanText(name, data)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func parseYAML(name string, data []byte, warn func(diag.Pos, string)) (n *Node, 
 		}
 		if body != nil {
 			return nil, diag.Userf(b.pos(doc.Body), "a second YAML document begins here").
-				WithHint("a kas file holds one document: remove this \"---\"")
+				WithHint("a file holds one document: remove this \"---\"")
 		}
 		body = doc.Body
 	}
@@ -63,7 +63,7 @@ func parseYAML(name string, data []byte, warn func(diag.Pos, string)) (n *Node, 
 // cleanText checks that data is text as YAML 1.1 (5.1) allows it, and makes line ends uniform.
 func cleanText(name string, data []byte) ([]byte, error) {
 	if len(data) > maxFileSize {
-		return nil, diag.Userf(diag.Pos{File: name}, "file of %d bytes is too large for a kas file", len(data))
+		return nil, diag.Userf(diag.Pos{File: name}, "file of %d bytes is too large for a configuration", len(data))
 	}
 	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	line := 1
@@ -232,7 +232,7 @@ func (b *yamlBuilder) mapping(pos diag.Pos, values []*ast.MappingValueNode, dept
 			b.warn(e.KeyPos, fmt.Sprintf("key %q was already set at line %d; this later value counts", e.Key, first.Line))
 		}
 		seen[e.Key] = e.KeyPos
-		m.set(e)
+		m.Set(e)
 	}
 	n := &Node{Pos: pos, Value: m}
 	b.sizes[n] = size
@@ -253,12 +253,12 @@ func (b *yamlBuilder) mergeKey(m *Map, v *Node) {
 			return
 		}
 		for _, e := range src.Entries() {
-			m.set(e)
+			m.Set(e)
 		}
 	}
 }
 
-// key is the text of a mapping key. Every key of a kas file is a string, so other types are refused.
+// key is the text of a mapping key. Keys are strings; other types are refused.
 func (b *yamlBuilder) key(k ast.MapKeyNode, depth int) string {
 	var a ast.Node = k
 	if mk, ok := k.(*ast.MappingKeyNode); ok {
@@ -268,7 +268,7 @@ func (b *yamlBuilder) key(k ast.MapKeyNode, depth int) string {
 	s, ok := n.Text()
 	if !ok && b.err == nil {
 		text, _ := scalarText(a)
-		b.err = diag.Userf(b.pos(k), "key %s is read as %s, but keys are strings", text, kindOf(n)).
+		b.err = diag.Userf(b.pos(k), "key %s is read as %s, but keys are strings", text, KindOf(n)).
 			WithHint("quote it: %q", text)
 	}
 	return s
@@ -321,8 +321,8 @@ func (b *yamlBuilder) tagged(pos diag.Pos, a *ast.TagNode, depth int) *Node {
 	return n
 }
 
-// kindOf names a value's type for messages.
-func kindOf(n *Node) string {
+// KindOf names a value's type for messages.
+func KindOf(n *Node) string {
 	switch v := n.Value.(type) {
 	case *Map:
 		return "a mapping"
