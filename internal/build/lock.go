@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"n3x/internal/debian/deb"
 	"n3x/internal/debian/solve"
 	"n3x/internal/diag"
+	"n3x/internal/isar"
 	"n3x/internal/isar/images"
 	"n3x/internal/isar/packages"
 	"n3x/internal/progress"
@@ -34,6 +36,7 @@ type Lock struct {
 	Version  int                        `yaml:"version"`
 	Epoch    int64                      `yaml:"epoch"`
 	Archives map[string][]LockedPackage `yaml:"archives"` // by configuration, e.g. "debian-trixie-amd64"; "tools" is the tools tree
+	Sources  map[string][]LockedSource  `yaml:"sources"`  // Debian source packages of apt:// entries, by configuration
 }
 
 // LockedPackage is one package of a lock file.
@@ -75,15 +78,19 @@ func ReadLock(path string) (*Lock, error) {
 func (l *Lock) Write(path string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Written by `n3x lock`. `n3x lock --update` renews it; builds use exactly these packages.\nversion: %d\nepoch: %d\narchives:\n", l.Version, l.Epoch)
-	keys := make([]string, 0, len(l.Archives))
-	for k := range l.Archives {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(l.Archives)) {
 		fmt.Fprintf(&b, "  %s:\n", k)
 		for _, p := range l.Archives[k] {
 			fmt.Fprintf(&b, "  - {name: %q, version: %q, arch: %q, size: %d, sha256: %q, file: %q, index: %q}\n", p.Name, p.Version, p.Arch, p.Size, p.SHA256, p.File, p.Index)
+		}
+	}
+	if len(l.Sources) > 0 {
+		b.WriteString("sources:\n")
+	}
+	for _, k := range slices.Sorted(maps.Keys(l.Sources)) {
+		fmt.Fprintf(&b, "  %s:\n", k)
+		for _, s := range l.Sources[k] {
+			fmt.Fprintf(&b, "  - %s\n", s.line())
 		}
 	}
 	return atomicfile.Write(path, []byte(b.String()), 0o644)
@@ -99,6 +106,11 @@ func (l *Lock) Difference(old *Lock) []string {
 		for key, list := range k.Archives {
 			for _, p := range list {
 				m[key+" "+p.Name+":"+p.Arch] = p.Version
+			}
+		}
+		for key, list := range k.Sources {
+			for _, p := range list {
+				m[key+" apt://"+p.Request] = p.Version
 			}
 		}
 		return m
@@ -134,7 +146,7 @@ func MakeLock(ctx context.Context, o Options, epoch int64) (*Lock, error) {
 	}
 	l := &Lock{Version: lockVersion, Epoch: epoch, Archives: map[string][]LockedPackage{}}
 	for _, t := range s.graph.Tasks {
-		if err := l.addUsed(t); err != nil {
+		if err := errors.Join(l.addUsed(t), l.addSources(ctx, s.archives, t)); err != nil {
 			return nil, err
 		}
 	}
@@ -156,7 +168,26 @@ func MakeLock(ctx context.Context, o Options, epoch int64) (*Lock, error) {
 		}
 		l.add(set.Archive, list)
 	}
-	return l, nil
+	return l, s.fetchLocked(ctx, l)
+}
+
+// fetchLocked makes sure that the download folder has all that a lock file names, so that a build with it can do without
+// the network: layers in SSTATE_DIR may have been made from another download folder.
+func (s *session) fetchLocked(ctx context.Context, l *Lock) error {
+	for key := range l.Archives {
+		client := s.provider.Client()
+		if ar := s.archives.All()[key]; ar != nil {
+			client = ar.Client
+		}
+		list, err := l.packages(key)
+		if err != nil {
+			return err
+		}
+		if _, err := client.Fetch(ctx, list, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addUsed adds what a task has taken from the archives: root file systems, and build dependencies of packages.
@@ -187,12 +218,12 @@ func (l *Lock) addUsed(t *taskgraph.Task) error {
 
 func (l *Lock) add(key string, list []*debian.Package) {
 	for _, p := range list {
-		if p.Index == nil || p.Index.Trusted {
+		if p.Index == nil || p.Index.URI == isar.DeployedURI {
 			continue // made by this build
 		}
 		l.Archives[key] = append(l.Archives[key], LockedPackage{
 			Name: p.Name, Version: string(p.Version), Arch: p.Architecture, Size: p.Size, SHA256: p.SHA256, File: p.Filename,
-			Index: strings.TrimSpace(p.Index.URI + " " + p.Index.Suite + " " + p.Index.Component),
+			Index: indexText(p.Index),
 		})
 	}
 	slices.SortFunc(l.Archives[key], func(a, b LockedPackage) int {
@@ -212,8 +243,7 @@ func (l *Lock) packages(key string) ([]*debian.Package, error) {
 	for _, p := range list {
 		x := indices[p.Index]
 		if x == nil {
-			words := append(strings.Fields(p.Index), "", "", "")
-			x = &debian.Index{URI: words[0], Suite: words[1], Component: words[2]}
+			x = parseIndexText(p.Index)
 			indices[p.Index] = x
 		}
 		out = append(out, &debian.Package{Name: p.Name, Version: debian.Version(p.Version), Architecture: p.Arch, Size: p.Size,
@@ -275,6 +305,7 @@ func (s *session) useLock() error {
 	s.archives.Locked = func(ctx context.Context, key string, client *apt.Client, p *progress.Task) (*apt.State, error) {
 		return lock.state(ctx, key, client, p)
 	}
+	s.archives.LockedSource = lock.source
 	return nil
 }
 

@@ -35,14 +35,44 @@ func (s debianSources) find(ctx context.Context, request string) (*apt.Client, *
 func (a *Archives) Source(ctx context.Context, d *datastore.Data, request string, p *progress.Task) (*apt.Client, *apt.SourcePackage, error) {
 	r, err := apt.ParseSourceRequest(request)
 	if err != nil {
-		return nil, nil, diag.Userf(d.LastSet("SRC_URI"), "apt://%s: %w", request, err)
+		return nil, nil, err
+	}
+	if a.LockedSource != nil {
+		return a.locked(d, r)
 	}
 	ar, err := a.Open(ctx, d, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	found, err := ar.Client.FindSource(ctx, r, p)
-	return ar.Client, found, Blame(d, "SRC_URI", err)
+	return ar.Client, found, err
+}
+
+// locked is the source package of a lock file; no index is asked.
+func (a *Archives) locked(d *datastore.Data, r apt.SourceRequest) (*apt.Client, *apt.SourcePackage, error) {
+	key, err := a.Key(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := a.LockedSource(key, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, _, err := a.options(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := apt.Open(o)
+	return client, found, err
+}
+
+// Key names the configuration whose archive a datastore's packages come from, e.g. "debian-trixie-amd64".
+func (a *Archives) Key(d *datastore.Data) (string, error) {
+	r, err := rootOf(d)
+	if err != nil {
+		return "", err
+	}
+	return r.key(), nil
 }
 
 // Fetch puts the files of a source package into dir.

@@ -28,6 +28,8 @@ type Archives struct {
 	Now      func() time.Time
 	// Locked gives the packages that a lock file names for a configuration; nil when there is no lock file.
 	Locked func(ctx context.Context, key string, client *apt.Client, p *progress.Task) (*apt.State, error)
+	// LockedSource is likewise the source package of an apt:// entry.
+	LockedSource func(key string, r apt.SourceRequest) (*apt.SourcePackage, error)
 
 	mu     sync.Mutex
 	opened map[string]*Archive
@@ -86,10 +88,7 @@ func (a *Archives) Open(ctx context.Context, d *datastore.Data, p *progress.Task
 	if err != nil {
 		return nil, err
 	}
-	key := root.distro
-	for _, x := range o.Arches {
-		key += "-" + string(x)
-	}
+	key := root.key()
 	a.mu.Lock()
 	if a.opened == nil {
 		a.opened = map[string]*Archive{}

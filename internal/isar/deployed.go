@@ -13,10 +13,13 @@ import (
 	"n3x/internal/rootfs"
 )
 
+// DeployedURI is the address, in an index, of packages that this build makes.
+const DeployedURI = "isar-apt"
+
 // DeployedPackages are the packages that recipes deployed before this task, with their files, in a fixed order. They are
 // in an index of their own, whose pin makes them win over the archives', as with ISAR's pin of 1000.
 func (c *Call) DeployedPackages() ([]rootfs.Deb, error) {
-	index := &debian.Index{URI: "isar-apt", Suite: "isar", Component: "main", Origin: "isar", Trusted: true}
+	index := &debian.Index{URI: DeployedURI, Suite: "isar", Component: "main", Origin: "isar", Trusted: true}
 	var out []rootfs.Deb
 	for _, dir := range c.Deployed {
 		entries, err := os.ReadDir(dir)

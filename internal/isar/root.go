@@ -55,3 +55,12 @@ func (r root) name(d *datastore.Data, variable string) string {
 	}
 	return variable
 }
+
+// key names the configuration of an archive.
+func (r root) key() string {
+	key := r.distro
+	for _, x := range r.arches {
+		key += "-" + string(x)
+	}
+	return key
+}

@@ -86,6 +86,9 @@ func New(o Options) (*Provider, error) {
 	return &Provider{o: o, sets: make(map[string]*set), unpacks: make(chan struct{}, parallelUnpacks())}, nil
 }
 
+// Client is the client of the archive that the tools come from.
+func (p *Provider) Client() *apt.Client { return p.o.Client }
+
 // Layers gives the folders, bottom first, that hold the named packages (name, or name=version) and all they need,
 // besides Debian's essential packages, which are always there.
 func (p *Provider) Layers(ctx context.Context, packages ...string) ([]string, error) {

@@ -82,14 +82,8 @@ func loadSourceIndex(data string) (*parsed, error) {
 // sourceOf reads one paragraph of a Sources index.
 func sourceOf(st deb.Stanza) (*SourcePackage, error) {
 	p := &SourcePackage{Name: st.Field("Package"), Version: debian.Version(st.Field("Version")), Directory: st.Field("Directory")}
-	if !plainName(p.Name) {
-		return nil, fmt.Errorf("source package name %q is not valid", p.Name)
-	}
-	if err := p.Version.Validate(); err != nil {
+	if err := p.validateName(); err != nil {
 		return nil, err
-	}
-	if strings.ContainsAny(p.Directory, "\t\n") || slices.Contains(strings.Split(p.Directory, "/"), "..") {
-		return nil, fmt.Errorf("source package %s: folder %q leaves the repository", p.Name, p.Directory)
 	}
 	files, err := ParseSourceFiles(st)
 	if err != nil {
@@ -101,6 +95,35 @@ func sourceOf(st deb.Stanza) (*SourcePackage, error) {
 	}
 	p.Files = append(append([]SourceFile{files[at]}, files[:at]...), files[at+1:]...)
 	return p, nil
+}
+
+func (p *SourcePackage) validateName() error {
+	if !plainName(p.Name) {
+		return fmt.Errorf("source package name %q is not valid", p.Name)
+	}
+	if err := p.Version.Validate(); err != nil {
+		return err
+	}
+	if strings.ContainsAny(p.Directory, "\t\n") || slices.Contains(strings.Split(p.Directory, "/"), "..") {
+		return fmt.Errorf("source package %s: folder %q leaves the repository", p.Name, p.Directory)
+	}
+	return nil
+}
+
+// Validate refuses a package that was not read from an index and cannot be fetched safely.
+func (p *SourcePackage) Validate() error {
+	if err := p.validateName(); err != nil {
+		return err
+	}
+	if len(p.Files) == 0 || path.Ext(p.Files[0].Name) != ".dsc" {
+		return fmt.Errorf("source package %s: its first file is no .dsc", p.Name)
+	}
+	for _, f := range p.Files {
+		if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 || f.Size < 0 || !plainName(f.Name) {
+			return fmt.Errorf("source package %s: file %q has no valid name, size and SHA-256", p.Name, f.Name)
+		}
+	}
+	return nil
 }
 
 // ParseSourceFiles reads the field Checksums-Sha256 of a Sources index or of a .dsc file. Weaker checksums do not count.
