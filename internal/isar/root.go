@@ -48,19 +48,19 @@ func rootOf(d *datastore.Data) (root, error) {
 	return r, err
 }
 
+// key names the distribution and the architectures, e.g. "debian-trixie-amd64".
+func (r root) key() string {
+	key := r.distro
+	for _, a := range r.arches {
+		key += "-" + string(a)
+	}
+	return key
+}
+
 // name is the variable to read: a root for the machine that builds has its own, when it is set.
 func (r root) name(d *datastore.Data, variable string) string {
 	if _, ok, err := d.Var("HOST_"+variable, false); r.host && ok && err == nil {
 		return "HOST_" + variable
 	}
 	return variable
-}
-
-// key names the configuration of an archive.
-func (r root) key() string {
-	key := r.distro
-	for _, x := range r.arches {
-		key += "-" + string(x)
-	}
-	return key
 }

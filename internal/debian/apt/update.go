@@ -41,8 +41,19 @@ func (c *Client) Update(ctx context.Context, task *progress.Task) (*State, error
 // Digest is [Client.Update] for those who only ask whether anything has changed: it gives the [State]'s digest, without
 // the packages, which take most of the time when their indices are at hand already.
 func (c *Client) Digest(ctx context.Context, task *progress.Task) (string, error) {
-	light := &Client{opt: c.opt, net: c.net, lim: c.lim, namesOnly: true}
-	s, err := light.Update(ctx, task)
+	return digestOf(c.light().Update(ctx, task))
+}
+
+// StoredDigest is [Client.Load] for the same.
+func (c *Client) StoredDigest(ctx context.Context) (string, error) {
+	return digestOf(c.light().Load(ctx))
+}
+
+func (c *Client) light() *Client {
+	return &Client{opt: c.opt, net: c.net, lim: c.lim, namesOnly: true}
+}
+
+func digestOf(s *State, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}

@@ -137,7 +137,7 @@ func (b *builder) installChangelogs() error {
 		b.tree.put(dir+name, nil)
 		delete(b.tree.nodes, dir+name)
 	}
-	if err := b.add(dir+name, 0o644, []byte(b.log.trimmed(b.name, b.Release.cutoff))); err != nil {
+	if err := b.add(dir+name, 0o644, []byte(b.log.trimmed(b.name, b.like.cutoff))); err != nil {
 		return err
 	}
 	if upstream == "" {
@@ -154,7 +154,7 @@ func (b *builder) installChangelogs() error {
 // upstreamNames are the names of upstream's changelog in any case, the best first.
 func (b *builder) upstreamNames() []string {
 	var out []string
-	for _, suffix := range b.Release.changelogSuffixes {
+	for _, suffix := range b.like.changelogSuffixes {
 		for _, name := range []string{"changelog", "changes", "history"} {
 			out = append(out, name+suffix)
 		}

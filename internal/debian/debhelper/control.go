@@ -180,9 +180,8 @@ func (b *builder) gencontrol(installedSize int64) ([]byte, error) {
 		return nil, fmt.Errorf("debian/control lacks a Section, Maintainer or Description")
 	}
 	if out["priority"] == "" {
-		if b.Release.Version == "13.11.4" {
-			delete(out, "priority") // dpkg 1.21 has no default
-		} else {
+		delete(out, "priority")
+		if b.like.priority {
 			out["priority"] = "optional"
 		}
 	}

@@ -9,8 +9,8 @@
 // Mirrors debhelper's sequence for compat 13 (dh_install, dh_installdocs, dh_installchangelogs, dh_installman,
 // dh_installtmpfiles, dh_installsystemd, dh_installsystemduser, dh_installmodules, dh_installinitramfs, dh_icons,
 // dh_perl, dh_usrlocal, dh_link, dh_strip_nondeterminism, dh_compress, dh_fixperms, dh_installdeb, dh_md5sums), and of dpkg
-// dpkg-source(1), dpkg-gencontrol(1) and dpkg-deb(1). The pieces of maintainer scripts in autoscripts/ are debhelper's
-// own, which its authors put into the public domain, since they become part of every package.
+// dpkg-source(1), dpkg-gencontrol(1) and dpkg-deb(1). The pieces of maintainer scripts come from the distribution's own
+// debhelper package; which of its versions are mirrored is told by its programs (see [ReadRelease]).
 package debhelper
 
 import (
@@ -62,6 +62,7 @@ func beyond(format string, args ...any) error { return &Beyond{fmt.Sprintf(forma
 // builder is a package in the making.
 type builder struct {
 	Source
+	like    *behaviour
 	control *control
 	rules   *rules
 	log     *changelog
@@ -105,8 +106,8 @@ func (s Source) Build() (*Package, error) {
 
 // read looks at all of debian/ that says what is to be done.
 func (b *builder) read() error {
-	if b.Release == nil {
-		return beyond("n3x does not know this distribution's debhelper")
+	if b.like = b.Release.behaviour(); b.like == nil {
+		return beyond("n3x does not know what debhelper %s does with dpkg %s", b.Release.Version, b.Release.Dpkg)
 	}
 	if err := b.list(); err != nil {
 		return err

@@ -38,7 +38,7 @@ func (b *builder) fixedMode(name string, mode int64) int64 {
 			mode = 0o644
 		}
 	}
-	if in("usr/share/man", "usr/include", "usr/share/applications", "usr/share/lintian/overrides") || b.Release.themes && in("usr/share/themes") {
+	if in("usr/share/man", "usr/include", "usr/share/applications", "usr/share/lintian/overrides") || b.like.themes && in("usr/share/themes") {
 		mode = 0o644
 	}
 	if plainData(path.Base(name)) {

@@ -75,12 +75,12 @@ func (b *builder) installSystemd() error {
 			if at == "@" && t == "mount" {
 				continue
 			}
-			if err := b.installUnit(b.name+at+"."+t, b.Release.unitDirs[0]+"/"+b.name+at+"."+t); err != nil {
+			if err := b.installUnit(b.name+at+"."+t, b.like.unitDirs[0]+"/"+b.name+at+"."+t); err != nil {
 				return err
 			}
 		}
 	}
-	enable, start, err := b.units(b.Release.unitDirs)
+	enable, start, err := b.units(b.like.unitDirs)
 	if err != nil {
 		return err
 	}

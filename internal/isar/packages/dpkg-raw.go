@@ -19,7 +19,7 @@ import (
 
 // runBuildRaw is dpkg_runbuild of class dpkg-raw. A package whose files say all is written directly; for others the
 // source package is built by the real debhelper. N3X_DPKG_RAW chooses: auto, direct or debhelper.
-func runBuildRaw(ctx context.Context, c *isar.Call) error {
+func (r *Room) runBuildRaw(ctx context.Context, c *isar.Call) error {
 	way, err := c.Value("N3X_DPKG_RAW")
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func runBuildRaw(ctx context.Context, c *isar.Call) error {
 		fmt.Fprintln(c.Log, "built with debhelper, since N3X_DPKG_RAW says so")
 		return runDebhelper(ctx, c, nil)
 	}
-	pkg, err := directly(c)
+	pkg, err := r.directly(ctx, c)
 	var b *debhelper.Beyond
 	switch {
 	case errors.As(err, &b) && way == "direct":
@@ -40,7 +40,7 @@ func runBuildRaw(ctx context.Context, c *isar.Call) error {
 		fmt.Fprintf(c.Log, "built with debhelper: %s\n", b.Reason)
 		return runDebhelper(ctx, c, b)
 	case err != nil:
-		return diag.Userf(c.Pos, "package %s: %w", c.Recipe, err)
+		return err
 	}
 	return writeDirectly(c, pkg)
 }
@@ -62,12 +62,12 @@ func runDebhelper(ctx context.Context, c *isar.Call, why *debhelper.Beyond) erro
 }
 
 // directly makes the package in memory, or says why that cannot be done.
-func directly(c *isar.Call) (*debhelper.Package, error) {
-	v, err := c.Values("PN", "BPN", "S", "D", "PACKAGE_ARCH", "BASE_DISTRO_CODENAME", "N3X_DEB_BUILD_PROFILES", "N3X_DEB_BUILD_OPTIONS")
+func (r *Room) directly(ctx context.Context, c *isar.Call) (*debhelper.Package, error) {
+	v, err := c.Values("PN", "BPN", "S", "D", "PACKAGE_ARCH", "WORKDIR", "N3X_DEB_BUILD_PROFILES", "N3X_DEB_BUILD_OPTIONS")
 	if err != nil {
 		return nil, err
 	}
-	pn, bpn, s, d, arch, codename := v[0], v[1], v[2], v[3], v[4], v[5]
+	pn, bpn, s, d, arch, work := v[0], v[1], v[2], v[3], v[4], v[5]
 	if pn != bpn {
 		return nil, &debhelper.Beyond{Reason: "it is a variant of " + bpn + " and built from its source package"}
 	}
@@ -79,11 +79,19 @@ func directly(c *isar.Call) (*debhelper.Package, error) {
 	} else if !pure {
 		return nil, &debhelper.Beyond{Reason: "dpkg_runbuild was changed"}
 	}
-	release := debhelper.ReleaseOf(codename)
-	if release == nil {
-		return nil, &debhelper.Beyond{Reason: fmt.Sprintf("n3x does not know the debhelper of %q", codename)}
+	h, archive, err := r.debhelper(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	return debhelper.Source{Dir: s, Release: release, HostArch: arch, Profiles: strings.Fields(v[6]), Options: strings.Fields(v[7])}.Build()
+	pkg, err := debhelper.Source{Dir: s, Release: h.Release, HostArch: arch, Profiles: strings.Fields(v[6]), Options: strings.Fields(v[7])}.Build()
+	var b *debhelper.Beyond
+	if errors.As(err, &b) {
+		return nil, b
+	}
+	if err != nil {
+		return nil, diag.Userf(c.Pos, "package %s: %w", c.Recipe, err)
+	}
+	return pkg, recordBuildDepends(work, archive.Key, h.Packages)
 }
 
 // writeDirectly puts the .deb where dpkg-buildpackage would.

@@ -29,12 +29,13 @@ type Room struct {
 	Layers   string // folder of cached layers
 }
 
-// Natives are the functions that need a build root, by the names that the embedded classes call them.
+// Natives are the functions that need a build root or the archives, by the names that the embedded classes call them.
 func (r *Room) Natives() map[string]isar.Native {
 	return map[string]isar.Native{
-		"dpkg.build":    r.build,
-		"dpkg.runbuild": r.runBuild,
-		"dpkg.devshell": r.devshell,
+		"dpkg.build":        r.build,
+		"dpkg.runbuild":     r.runBuild,
+		"dpkg.devshell":     r.devshell,
+		"dpkg-raw.runbuild": r.runBuildRaw,
 	}
 }
 

@@ -21,7 +21,6 @@ func Natives() map[string]isar.Native {
 		"dpkg.undeploy_source":  undeploySource,
 		"dpkg.fetch_source":     fetchCommonSource,
 		"dpkg.local_isarapt":    localIsarApt,
-		"dpkg-raw.runbuild":     runBuildRaw,
 		"dpkg-raw.source":       sourceRaw,
 		"dpkg-prebuilt.build":   checkPrebuilt,
 		"isar-apt.cache_config": cacheConfig,

@@ -68,7 +68,7 @@ def dpkg_raw_schroot(d):
 
 DPKG_BUILD_SCHROOT_DEP = "${@dpkg_raw_schroot(d)}"
 
-dpkg_runbuild[vardeps] += "N3X_DPKG_RAW BPN S D BASE_DISTRO_CODENAME"
+dpkg_runbuild[vardeps] += "N3X_DPKG_RAW BPN S D DISTRO BASE_DISTRO BASE_DISTRO_CODENAME"
 dpkg_runbuild() {
     n3x_native dpkg-raw.runbuild
 }
