@@ -124,6 +124,7 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.world.FollowFiles()
 	err = runqueue.Run(ctx, s.jobs(), runqueue.Options{Parallel: threads, KeepGoing: s.o.KeepGoing})
 	result := &Result{Tasks: len(s.graph.Tasks), Ran: s.ran.value()}
 	if err != nil {

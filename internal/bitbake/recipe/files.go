@@ -9,14 +9,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"n3x/internal/bitbake/syntax"
 )
 
-// tree is the file system that metadata sees: overlays in front of the disk. What it has found out about a path stays true for
-// the tree's life, so that one load works on one state. It may be used by several goroutines.
+// tree is the file system that metadata sees: overlays in front of the disk. What it has found out about a path stays true
+// until follow is set, so that one load works on one state. It may be used by several goroutines.
 type tree struct {
-	overlays []Overlay // longest path first
+	follow   atomic.Bool // look at the disk each time
+	overlays []Overlay   // longest path first
 	dialect  syntax.Dialect
 	stats    sync.Map  // path -> statResult
 	dirs     sync.Map  // path -> []fs.DirEntry
@@ -59,7 +61,7 @@ func (t *tree) locate(path string) (fs.FS, string) {
 
 // stat follows symbolic links.
 func (t *tree) stat(path string) (fs.FileInfo, error) {
-	if r, ok := t.stats.Load(path); ok {
+	if r, ok := t.stats.Load(path); ok && !t.follow.Load() {
 		return r.(statResult).info, r.(statResult).err
 	}
 	var r statResult
@@ -104,7 +106,7 @@ func (t *tree) read(path string) (data []byte, err error) {
 	} else {
 		data, err = os.ReadFile(path)
 	}
-	if t.sums != nil {
+	if t.sums != nil && !t.follow.Load() {
 		sum := contentSum(data, err)
 		if old, loaded := t.sums.LoadOrStore(path, sum); loaded && old != sum {
 			t.sums.Store(path, changing)
@@ -115,7 +117,7 @@ func (t *tree) read(path string) (data []byte, err error) {
 
 // readDir is sorted by name; a folder that cannot be read is empty.
 func (t *tree) readDir(path string) []fs.DirEntry {
-	if r, ok := t.dirs.Load(path); ok {
+	if r, ok := t.dirs.Load(path); ok && !t.follow.Load() {
 		return r.([]fs.DirEntry)
 	}
 	var entries []fs.DirEntry

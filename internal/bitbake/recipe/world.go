@@ -161,6 +161,10 @@ func (w *World) Files() []string {
 	return slices.Clone(w.files)
 }
 
+// FollowFiles makes metadata's Python see files as they are when it looks, such as those that a task has just written. Until then
+// it sees them as they were when it looked first, however often. To be called when all recipes are loaded and planned.
+func (w *World) FollowFiles() { w.loader.tree.follow.Store(true) }
+
 // ReadFile reads a file as metadata sees it, overlays first.
 func (w *World) ReadFile(path string) ([]byte, error) { return w.loader.tree.read(path) }
 

@@ -299,3 +299,39 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
+
+// TestFollowFiles looks at a file that a task makes after everything was loaded and planned, as the Python in a task's function does.
+func TestFollowFiles(t *testing.T) {
+	w, root, err := loadTree(t, with(map[string]string{
+		"core/b_1.bb": "PN = \"b\"\nHERE = \"${TOPDIR}/made\"\n" +
+			"FOUND = \"${@os.path.isfile(d.getVar('HERE') + '/file')} ${@os.listdir(d.getVar('HERE')) if os.path.isdir(d.getVar('HERE')) else 'none'}\"\n",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.Provider("", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(want string) {
+		t.Helper()
+		if got, err := b.Data.Copy().Value("FOUND"); got != want || err != nil {
+			t.Errorf("%q, want %q (%v)", got, want, err)
+		}
+	}
+	look("False none")
+	made := filepath.Join(root, "build/made")
+	if err := os.Mkdir(made, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(made, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	look("False none")
+	w.FollowFiles()
+	look("True ['file']")
+	if err := os.Rename(filepath.Join(made, "file"), filepath.Join(made, "other")); err != nil {
+		t.Fatal(err)
+	}
+	look("False ['other']")
+}
