@@ -205,6 +205,13 @@ func TestOwnPackagesWin(t *testing.T) {
 	if c, err = o.choose(offer, "x", installed, Needs{Depends: parsed(t, "c")}, own); err != nil || ids(c.own) != "liba-dev:amd64=2" {
 		t.Errorf("an older package of this build: %v, %q", err, ids(c.own))
 	}
+	// What is installed already needs it, and the package of this build needs something new.
+	installed = append(installed, pack(t, "b", "amd64", "liba-dev"))
+	own[0].Package = pack(t, "liba-dev", "amd64", "d", "version", "2")
+	offer = append(offer, pack(t, "d", "amd64", ""))
+	if c, err = o.choose(offer, "x", installed, Needs{Depends: parsed(t, "c")}, own); err != nil || ids(c.own) != "liba-dev:amd64=2" || ids(c.debian) != "d:amd64=1" {
+		t.Errorf("an older package of this build that is needed: %v, %+v", err, c)
+	}
 }
 
 func TestTouches(t *testing.T) {

@@ -22,17 +22,30 @@ func (o Options) choose(offer []*debian.Package, name string, installed []*debia
 	name = dummy + name
 	stand := &debian.Package{Name: name, Version: "1", Architecture: string(o.Host), Depends: needs.Depends, Conflicts: needs.Conflicts,
 		Priority: "optional", Section: "misc", Source: name, SourceVersion: "1", Size: 1, Pin: 500}
-	universe := append(slices.Clone(offer), stand)
+	universe, stands := append(slices.Clone(offer), stand), map[*debian.Package]bool{stand: true}
 	paths := map[*debian.Package]string{}
 	words := []string{name + ":" + string(o.Host)}
+	var pinned []*debian.Package
 	for _, d := range own {
 		p := *d.Package
 		p.Pin = 1000
 		paths[&p] = d.Path
-		universe = append(universe, &p)
+		pinned = append(pinned, &p)
 	}
-	installed, replaced := replaceable(installed, own)
-	words = append(words, replaced...)
+	installed, replaced := replace(installed, pinned)
+	for _, there := range installed {
+		p := replaced[there]
+		if p == nil {
+			continue
+		}
+		needs := &debian.Package{Name: dummy + p.Name, Version: "1", Architecture: p.Architecture, Depends: slices.Concat(p.PreDepends, p.Depends),
+			Priority: "optional", Section: "misc", Source: name, SourceVersion: "1", Size: 1, Pin: 500}
+		stands[needs] = true
+		universe = append(universe, needs, there)
+		words = append(words, needs.Name+":"+needs.Architecture)
+		pinned = slices.DeleteFunc(pinned, func(o *debian.Package) bool { return o == p })
+	}
+	universe = append(universe, pinned...)
 	plan, err := solve.Solve(solve.Request{Packages: universe, Arch: o.Build, Foreign: o.foreign(), Installed: installed, Install: words})
 	if err != nil {
 		return nil, err
@@ -40,7 +53,12 @@ func (o Options) choose(offer []*debian.Package, name string, installed []*debia
 	c := &choice{}
 	var list []*debian.Package
 	for _, p := range slices.Concat(plan.Install, plan.Upgrade) {
-		if p != stand {
+		if !stands[p] {
+			list = append(list, p)
+		}
+	}
+	for _, there := range installed {
+		if p := replaced[there]; p != nil && !slices.Contains(plan.Remove, there) {
 			list = append(list, p)
 		}
 	}
@@ -58,19 +76,22 @@ func (o Options) choose(offer []*debian.Package, name string, installed []*debia
 	return c, nil
 }
 
-// replaceable takes those packages out of installed that this build has in another version; words ask for the latter. A
-// build root always has the newest packages of its build, even when their versions are older.
-func replaceable(installed []*debian.Package, own []rootfs.Deb) (rest []*debian.Package, words []string) {
-	rest = slices.DeleteFunc(slices.Clone(installed), func(p *debian.Package) bool {
-		for _, d := range own {
-			if d.Name == p.Name && d.Architecture == p.Architecture && d.Version != p.Version {
-				words = append(words, p.Name+":"+p.Architecture+"="+string(d.Version))
-				return true
+// replace puts packages of this build in place of those that are installed in another version, as if that had been done already:
+// a build root always has the newest packages of its build, even when their versions are older, which the solver would refuse.
+// What these need is left out of those in now; replaced leads from them to the packages as they are.
+func replace(installed, own []*debian.Package) (now []*debian.Package, replaced map[*debian.Package]*debian.Package) {
+	now, replaced = slices.Clone(installed), map[*debian.Package]*debian.Package{}
+	for i, p := range now {
+		for _, o := range own {
+			if o.Name == p.Name && o.Architecture == p.Architecture && o.Version != p.Version {
+				there := *o
+				there.PreDepends, there.Depends = nil, nil
+				now[i] = &there
+				replaced[&there] = o
 			}
 		}
-		return false
-	})
-	return rest, words
+	}
+	return now, replaced
 }
 
 // above are the packages of this build and all that depend on them.
