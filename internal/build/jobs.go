@@ -31,8 +31,8 @@ func (c *counter) value() int { return int(c.n.Load()) }
 // python runs Python functions of recipes.
 type python struct{ world *recipe.World }
 
-func (p python) Exec(ctx context.Context, function string, d *datastore.Data) error {
-	return p.world.ExecPython(ctx, function, d)
+func (p python) Exec(ctx context.Context, function string, d *datastore.Data, run func(context.Context, string, *datastore.Data) error) error {
+	return p.world.ExecPython(ctx, function, d, run)
 }
 
 // jobs makes one job for each task of the graph, in its order.

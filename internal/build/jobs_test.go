@@ -114,7 +114,7 @@ func (b *fakeBuild) build(t *testing.T, o Options, targets ...taskgraph.Target) 
 	if err := siginfo.Sign(g, w, b.top); err != nil {
 		t.Fatal(err)
 	}
-	s := &session{o: o, world: w, graph: g, engine: &isar.Engine{Natives: map[string]isar.Native{"fake": b.native}}}
+	s := &session{o: o, world: w, graph: g, engine: &isar.Engine{Natives: map[string]isar.Native{"fake": b.native}, Python: python{w}}}
 	b.ran = nil
 	s.o.TopDir = b.top
 	if err := s.force(); err != nil {
@@ -161,6 +161,27 @@ func TestTasksRunAgainWhenTheirSignatureChanges(t *testing.T) {
 	stamps = slices.DeleteFunc(stamps, func(s string) bool { return strings.Contains(s, ".sigdata.") }) // what signatures are made of
 	if err != nil || len(stamps) != 1 {
 		t.Errorf("stamps of one task: %v, %v", stamps, err)
+	}
+}
+
+// Tasks that are Python in ISAR are so here, since layers add Python to them; what they do lies in functions in shell or Go.
+func TestPythonTasksRunOtherFunctions(t *testing.T) {
+	t.Parallel()
+	b := newFakeBuild(t)
+	b.write(t, "layer/classes/base.bbclass", fakeClass+"python do_first() {\n    bb.build.exec_func('first_body', d)\n}\nfirst_body() {\n    n3x_native fake ${SEEN}\n}\n")
+	b.write(t, "layer/lib.bb", "python do_first:prepend() {\n    d.setVar('SEEN', 'of the prefix')\n}\npython do_first:append() {\n    bb.fatal('the suffix ran')\n}\n")
+	var args []string
+	b.also = func(c *isar.Call) error { args = append(args, strings.Join(c.Args, " ")); return nil }
+	first := taskgraph.Target{Name: "lib", Task: "first"}
+	if _, err := b.build(t, Options{}, first); err == nil || !strings.Contains(err.Error(), "the suffix ran") {
+		t.Errorf("error %v", err)
+	}
+	if want := []string{"of the prefix"}; !slices.Equal(args, want) {
+		t.Errorf("ran with %q, want %q", args, want)
+	}
+	b.fails = "first"
+	if _, err := b.build(t, Options{}, first); err == nil || !strings.Contains(err.Error(), "no luck") {
+		t.Errorf("a function that fails below Python: %v", err)
 	}
 }
 

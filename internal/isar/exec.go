@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"n3x/internal/bitbake/datastore"
 	"n3x/internal/diag"
 	"n3x/internal/sandbox"
 )
@@ -37,7 +38,11 @@ func (c *Call) Exec(ctx context.Context, name string) error {
 		return err
 	}
 	if _, python := flags["python"]; python {
-		return sub.Python.Exec(ctx, name, sub.Data)
+		return sub.Python.Exec(ctx, name, sub.Data, func(ctx context.Context, function string, d *datastore.Data) error {
+			inner := sub
+			inner.Data = d
+			return inner.Exec(ctx, function)
+		})
 	}
 	body, err := sub.Data.Value(name)
 	if err != nil {

@@ -41,9 +41,9 @@ func layer(name string) fs.FS {
 // Native is a task body, or a part of one, written in Go.
 type Native func(ctx context.Context, c *Call) error
 
-// Python runs the Python functions of a datastore.
+// Python runs the Python functions of a datastore. What they give to bb.build.exec_func goes to run.
 type Python interface {
-	Exec(ctx context.Context, function string, d *datastore.Data) error
+	Exec(ctx context.Context, function string, d *datastore.Data, run func(context.Context, string, *datastore.Data) error) error
 }
 
 // Tools gives directories to stack up as a root that holds Debian packages.

@@ -116,10 +116,20 @@ func functionPos(d *datastore.Data, name string) diag.Pos {
 	return diag.Pos{File: file, Line: n + 1}
 }
 
-// ExecPython runs a python function of a recipe, e.g. a task, on d, which is the recipe's Data or a copy of it.
-func (w *World) ExecPython(ctx context.Context, function string, d *datastore.Data) error {
+// ExecPython runs a python function of a recipe, e.g. a task, on d, which is the recipe's Data or a copy of it. Functions that
+// it gives to bb.build.exec_func go to run, which knows shell; with nil these must be Python too.
+func (w *World) ExecPython(ctx context.Context, function string, d *datastore.Data, run Runner) error {
+	if run != nil {
+		ctx = context.WithValue(ctx, runnerKey{}, run)
+	}
 	return w.loader.execFunction(ctx, function, d)
 }
+
+// Runner runs a function of d, in shell or Python.
+type Runner func(ctx context.Context, function string, d *datastore.Data) error
+
+// runnerKey is the key of the [Runner] of the task in whose context Python runs.
+type runnerKey struct{}
 
 func (s *shared) execFunction(ctx context.Context, function string, d *datastore.Data) error {
 	body, ok, err := d.Var(function, false)
@@ -156,6 +166,9 @@ func (s *shared) functions(given map[string]pyeval.Func) map[string]pyeval.Func 
 		d, ok := args[1].(*datastore.Data)
 		if !ok {
 			return nil, fmt.Errorf("bb.build.exec_func(%q): the second argument is no datastore", function)
+		}
+		if run, ok := ctx.Value(runnerKey{}).(Runner); ok {
+			return nil, run(ctx, function, d)
 		}
 		return nil, s.execFunction(ctx, function, d)
 	}

@@ -66,13 +66,19 @@ do_fetch[dirs] = "${DL_DIR}"
 do_fetch[network] = "${TASK_USE_NETWORK}"
 do_fetch[vardeps] += "SRC_URI SRCREV N3X_APT_SOURCES N3X_GIT_REVISIONS"
 do_fetch[file-checksums] = "${@bb.fetch.get_checksum_file_list(d)}"
-do_fetch() {
+python do_fetch() {
+    bb.build.exec_func('n3x_do_fetch', d)
+}
+n3x_do_fetch() {
     n3x_native base.fetch
 }
 
 addtask unpack after do_fetch
 do_unpack[dirs] = "${WORKDIR}"
-do_unpack() {
+python do_unpack() {
+    bb.build.exec_func('n3x_do_unpack', d)
+}
+n3x_do_unpack() {
     n3x_native base.unpack
 }
 
@@ -85,31 +91,46 @@ do_build() {
 CLEANFUNCS ?= ""
 addtask clean
 do_clean[nostamp] = "1"
-do_clean() {
+python do_clean() {
+    bb.build.exec_func('n3x_do_clean', d)
+}
+n3x_do_clean() {
     n3x_native base.clean
 }
 
 addtask cleansstate after do_clean
 do_cleansstate[nostamp] = "1"
-do_cleansstate() {
+python do_cleansstate() {
+    bb.build.exec_func('n3x_do_cleansstate', d)
+}
+n3x_do_cleansstate() {
     n3x_native base.cleansstate
 }
 
 addtask cleanall after do_cleansstate
 do_cleanall[nostamp] = "1"
-do_cleanall() {
+python do_cleanall() {
+    bb.build.exec_func('n3x_do_cleanall', d)
+}
+n3x_do_cleanall() {
     n3x_native base.cleanall
 }
 
 addtask listtasks
 do_listtasks[nostamp] = "1"
-do_listtasks() {
+python do_listtasks() {
+    bb.build.exec_func('n3x_do_listtasks', d)
+}
+n3x_do_listtasks() {
     n3x_native base.listtasks
 }
 
 addtask showdata
 do_showdata[nostamp] = "1"
-do_showdata() {
+python do_showdata() {
+    bb.build.exec_func('n3x_do_showdata', d)
+}
+n3x_do_showdata() {
     n3x_native base.showdata
 }
 

@@ -14,7 +14,10 @@ DEB_BUILD_PROFILES ?= ""
 DEB_BUILD_OPTIONS ?= ""
 
 # Git checkouts borrow objects from the clones in DL_DIR, by way of a link that the build root has too.
-do_adjust_git() {
+python do_adjust_git() {
+    bb.build.exec_func('n3x_do_adjust_git', d)
+}
+n3x_do_adjust_git() {
     n3x_native base.adjust_git
 }
 addtask adjust_git after do_unpack before do_patch
@@ -79,7 +82,10 @@ def isar_export_build_settings(d):
     return ''
 
 do_dpkg_build[vardeps] += "dpkg_runbuild DEB_BUILD_PROFILES DEB_BUILD_OPTIONS"
-do_dpkg_build() {
+python do_dpkg_build() {
+    bb.build.exec_func('n3x_do_dpkg_build', d)
+}
+n3x_do_dpkg_build() {
     n3x_native dpkg.build
 }
 addtask dpkg_build
@@ -108,14 +114,20 @@ deb_clean_in_shell() {
 DEVSHELL_STARTDIR ?= "${S}"
 do_devshell[dirs] = "${DEVSHELL_STARTDIR}"
 do_devshell[nostamp] = "1"
-do_devshell() {
+python do_devshell() {
+    bb.build.exec_func('n3x_do_devshell', d)
+}
+n3x_do_devshell() {
     n3x_native dpkg.devshell
 }
 addtask devshell after do_local_isarapt do_prepare_build
 
 do_devshell_nodeps[dirs] = "${DEVSHELL_STARTDIR}"
 do_devshell_nodeps[nostamp] = "1"
-do_devshell_nodeps() {
+python do_devshell_nodeps() {
+    bb.build.exec_func('n3x_do_devshell_nodeps', d)
+}
+n3x_do_devshell_nodeps() {
     n3x_native dpkg.devshell nodeps
 }
 addtask devshell_nodeps after do_local_isarapt do_prepare_build

@@ -13,7 +13,10 @@ WICVARS += "BBLAYERS DEPLOY_DIR_IMAGE IMAGE_BASENAME IMAGE_BOOT_FILES IMAGE_EFI_
     IMAGE_ROOTFS ROOTFS_SIZE STAGING_DIR APPEND DISTRO DISTRO_ARCH KERNEL_FILE MACHINE"
 
 do_rootfs_wicenv[vardeps] += "WICVARS"
-do_rootfs_wicenv() {
+python do_rootfs_wicenv() {
+    bb.build.exec_func('n3x_do_rootfs_wicenv', d)
+}
+n3x_do_rootfs_wicenv() {
     n3x_native image.wicenv
 }
 addtask rootfs_wicenv after do_rootfs before do_image_wic

@@ -13,7 +13,10 @@ inherit terminal
 do_patch[umask] = "022"
 do_patch[dirs] = "${WORKDIR}"
 do_patch[vardeps] += "SRC_URI PATCHTOOL S PV SRCREV"
-do_patch() {
+python do_patch() {
+    bb.build.exec_func('n3x_do_patch', d)
+}
+n3x_do_patch() {
     n3x_native base.patch
 }
 addtask patch after do_unpack

@@ -130,7 +130,10 @@ do_rootfs_install[deptask] = "do_deploy_deb"
 do_rootfs_install[rdeptask] = "do_deploy_deb"
 do_rootfs_install[depends] += "isar-apt:do_cache_config"
 do_rootfs_install[network] = "${TASK_USE_NETWORK}"
-do_rootfs_install() {
+python do_rootfs_install() {
+    bb.build.exec_func('n3x_do_rootfs_install', d)
+}
+n3x_do_rootfs_install() {
     n3x_native rootfs.install
 }
 addtask rootfs_install before do_rootfs_postprocess after do_unpack
@@ -194,13 +197,19 @@ image_postprocess_populate_systemd_preset() {
 }
 
 do_rootfs_postprocess[vardeps] += "ROOTFS_POSTPROCESS_COMMAND ${ROOTFS_POSTPROCESS_COMMAND}"
-do_rootfs_postprocess() {
+python do_rootfs_postprocess() {
+    bb.build.exec_func('n3x_do_rootfs_postprocess', d)
+}
+n3x_do_rootfs_postprocess() {
     n3x_native rootfs.postprocess
 }
 addtask rootfs_postprocess before do_rootfs after do_unpack
 
 do_generate_initramfs[vardeps] += "ROOTFS_INITRAMFS_GENERATOR_CMDLINE INITRD_DEPLOY_FILE rootfs_generate_initramfs"
-do_generate_initramfs() {
+python do_generate_initramfs() {
+    bb.build.exec_func('n3x_do_generate_initramfs', d)
+}
+n3x_do_generate_initramfs() {
     n3x_native rootfs.run rootfs_generate_initramfs
 }
 rootfs_generate_initramfs() {
