@@ -174,7 +174,7 @@ func (b *yamlBuilder) node(a ast.Node, depth int) *Node {
 	if !plain {
 		return b.count(&Node{Pos: pos, Value: text}, 1)
 	}
-	return b.count(&Node{Pos: pos, Value: plainScalar(text)}, 1)
+	return b.count(&Node{Pos: pos, Value: plainScalar(text), Plain: text}, 1)
 }
 
 // scalarText is a scalar's text and whether it is unquoted.
@@ -206,7 +206,7 @@ func (b *yamlBuilder) alias(pos diag.Pos, a *ast.AliasNode) *Node {
 	if !ok {
 		return b.fail(pos, "alias *%s names no anchor above", name)
 	}
-	return b.count(&Node{Pos: pos, Value: n.Value}, b.sizes[n])
+	return b.count(&Node{Pos: pos, Value: n.Value, Plain: n.Plain}, b.sizes[n])
 }
 
 // mapping builds a map with YAML 1.1's merge keys: what << brings comes first, and the map's own keys win.

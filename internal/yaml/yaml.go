@@ -13,6 +13,8 @@ type Node struct {
 	// Value is a *Map, a []*Node, a string, a bool, an int64, a *big.Int (what int64 does not hold), a float64, a
 	// Timestamp, or nil.
 	Value any
+	// Plain is an unquoted scalar as it is written: what reads names and addresses wants 52:54:00:01:01:01 and "no" as text.
+	Plain string
 }
 
 // Timestamp is a plain scalar that YAML 1.1 reads as a date, e.g. 2026-01-31.

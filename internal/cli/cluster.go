@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"n3x/internal/cluster"
+	"n3x/internal/diag"
+)
+
+func (a *app) cluster() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "cluster",
+		Short: "Network profiles and nodes: what images, NixOS and DHCP servers are told",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.clusterRender())
+	return c
+}
+
+// renderFlags are the flags of `n3x cluster render`.
+type renderFlags struct {
+	profile, node, output string
+	check                 bool
+}
+
+func (a *app) clusterRender() *cobra.Command {
+	var f renderFlags
+	c := &cobra.Command{
+		Use:   "render",
+		Short: "Write what follows from profiles/: networkd units, K3s configurations, kas overlays, a NixOS module, dnsmasq reservations",
+		Long: `Write what follows from the profiles in profiles/, and remove what does not any more: for each node systemd-networkd's units and
+K3s' configuration in the layer, for each profile a kas overlay, a NixOS module's data, /etc/hosts and dnsmasq's reservations.
+
+The files are made to be committed, because other tools than n3x read them, too.`,
+		Example: "  n3x cluster render\n  n3x cluster render --check\n  n3x cluster render --profile vlans --node server-1 --output /tmp/look",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.runRender(&f) },
+	}
+	c.Flags().StringVar(&f.profile, "profile", "", "one profile only; other profiles' files are left alone")
+	c.Flags().StringVar(&f.node, "node", "", "one node only")
+	c.Flags().StringVar(&f.output, "output", "", "a folder to write to instead of the project's")
+	c.Flags().BoolVar(&f.check, "check", false, "write nothing; show what would change as a patch, and fail if something would")
+	return c
+}
+
+func (a *app) runRender(f *renderFlags) error {
+	root, err := a.projectRoot()
+	if err != nil {
+		return err
+	}
+	l := cluster.DefaultLayout
+	profiles, err := cluster.ReadDir(filepath.Join(root, l.Profiles), a.relative)
+	if err != nil {
+		return err
+	}
+	tree, err := choose(l, profiles, f)
+	if err != nil {
+		return err
+	}
+	to := root
+	if f.output != "" {
+		to = a.absolute(f.output)
+	}
+	if f.check {
+		difference, err := tree.Difference(to)
+		if err != nil || difference == "" {
+			return err
+		}
+		fmt.Fprint(a.stdout, difference)
+		return diag.Failedf(diag.Pos{}, "the rendered files do not say what the profiles say").WithHint("n3x cluster render")
+	}
+	change, err := tree.Write(to)
+	if err != nil {
+		return err
+	}
+	for _, name := range change.Written {
+		fmt.Fprintf(a.stdout, "wrote %s\n", a.relative(filepath.Join(to, name)))
+	}
+	for _, name := range change.Removed {
+		fmt.Fprintf(a.stdout, "removed %s\n", a.relative(filepath.Join(to, name)))
+	}
+	if change.Written == nil && change.Removed == nil {
+		fmt.Fprintf(a.stdout, "%d files are up to date\n", len(tree.Files))
+	}
+	return nil
+}
+
+// choose renders what the flags ask for.
+func choose(l cluster.Layout, profiles []*cluster.Profile, f *renderFlags) (cluster.Tree, error) {
+	if f.profile != "" {
+		var names []string
+		for _, p := range profiles {
+			names = append(names, p.Name)
+		}
+		i := slices.Index(names, f.profile)
+		if i < 0 {
+			e := diag.Userf(diag.Pos{}, "%s has no profile %q", l.Profiles, f.profile)
+			if near := diag.Nearest(f.profile, names); near != "" {
+				return cluster.Tree{}, e.WithHint("did you mean %s?", near)
+			}
+			return cluster.Tree{}, e.WithHint("it has: %s", strings.Join(names, ", "))
+		}
+		profiles = profiles[i : i+1]
+		if profiles[0].Negative && f.output == "" {
+			return cluster.Tree{}, diag.Userf(diag.Pos{File: profiles[0].File}, "profile %s is made to fail, so it is not rendered into the layer", f.profile).WithHint("add --output FOLDER")
+		}
+	}
+	if f.profile == "" && f.node == "" {
+		return cluster.Render(l, profiles), nil
+	}
+	tree := cluster.Tree{Files: map[string]string{}}
+	found := false
+	for _, p := range profiles {
+		if p.Negative && f.profile == "" {
+			continue
+		}
+		if f.node == "" {
+			part := cluster.RenderProfile(l, p)
+			maps.Copy(tree.Files, part.Files)
+			tree.Roots = append(tree.Roots, part.Roots...)
+			found = true
+			continue
+		}
+		if n, err := p.Node(f.node); err == nil {
+			maps.Copy(tree.Files, p.NodeFiles(l, n))
+			found = true
+		} else if f.profile != "" {
+			return cluster.Tree{}, err
+		}
+	}
+	if !found {
+		return cluster.Tree{}, diag.Userf(diag.Pos{}, "no profile in %s has a node %q", l.Profiles, f.node)
+	}
+	return tree, nil
+}
+
+// projectRoot is the nearest folder above with profiles/.
+func (a *app) projectRoot() (string, error) {
+	for dir := a.dir; ; dir = filepath.Dir(dir) {
+		if st, err := os.Stat(filepath.Join(dir, cluster.DefaultLayout.Profiles)); err == nil && st.IsDir() {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", diag.Userf(diag.Pos{}, "neither %s nor a folder above it has %s/", a.dir, cluster.DefaultLayout.Profiles).WithHint("run this in a checkout of the project")
+		}
+	}
+}
+
+func (a *app) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(a.dir, path)
+}
+
+// relative shortens a path for messages.
+func (a *app) relative(path string) string {
+	if rel, err := filepath.Rel(a.dir, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}
