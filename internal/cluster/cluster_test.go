@@ -399,3 +399,16 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What is committed is what the profiles say.
+func TestRepository(t *testing.T) {
+	t.Parallel()
+	profiles, err := ReadDir(profilesDir, func(s string) string { return s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Render(DefaultLayout, profiles).Difference("../..")
+	if err != nil || d != "" {
+		t.Errorf("n3x cluster render would change: %v\n%s", err, d)
+	}
+}

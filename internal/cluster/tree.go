@@ -137,6 +137,7 @@ local_conf_header:
     CLUSTER_SERVERS = %q
     CLUSTER_AGENTS = %q
     CLUSTER_HAS_GATEWAY = %q
+    IMAGE_INSTALL:append = " systemd-networkd-config"
 `, p.Name, p.names(Server), p.names(Agent), gateway)
 	return b.String()
 }

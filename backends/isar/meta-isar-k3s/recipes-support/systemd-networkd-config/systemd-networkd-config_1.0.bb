@@ -3,10 +3,7 @@ MAINTAINER = "n3x <n3x@localhost>"
 
 inherit dpkg-raw
 
-# The cell of the profile table that this package installs.
-NETWORKD_PROFILE ?= "simple"
-NETWORKD_NODE_NAME ?= "server-1"
-
+# The files are rendered from profiles/ (n3x cluster render).
 SRC_URI = "file://${NETWORKD_PROFILE}/${NETWORKD_NODE_NAME} file://postinst"
 
 DEBIAN_DEPENDS = "systemd"
@@ -22,6 +19,6 @@ do_install() {
         fi
     done
     if [ -z "$found" ]; then
-        bbfatal "profile ${NETWORKD_PROFILE} has no network files for node ${NETWORKD_NODE_NAME}"
+        bbfatal "profile ${NETWORKD_PROFILE} has no network files for node ${NETWORKD_NODE_NAME}; is it in profiles/${NETWORKD_PROFILE}.yaml, and was n3x cluster render run?"
     fi
 }
