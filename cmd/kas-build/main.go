@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"n3x/internal/cli"
@@ -14,8 +13,6 @@ import (
 func main() {
 	sandbox.Main()
 	args := slices.Clone(os.Args)
-	if filepath.Base(args[0]) != "bitbake" { // --cmd puts a link of that name to this program into PATH
-		args[0] = "kas-build"
-	}
+	args[0] = cli.Program(args[0], "kas-build")
 	os.Exit(cli.Main(context.Background(), args, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"n3x/internal/atomicfile"
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/fetch"
@@ -118,15 +120,22 @@ func shellWord(s string) string {
 	return s
 }
 
-// buildPrograms are the commands that a build folder's environment has besides those of the host.
-var buildPrograms = []string{"bitbake", "bitbake-getvar", "bitbake-layers", "wic"}
+// buildPrograms are the commands that a build folder's environment has besides those of the host: links to this program.
+var buildPrograms = []string{"bitbake", "bitbake-getvar", "bitbake-query", "bitbake-layers", "bitbake-diffsigs", "bitbake-dumpsig", "n3x"}
+
+// Program is what [Main] shall take for argv[0] when a program of its own name was called by arg0: the names of the links
+// that --cmd puts into PATH stand for themselves, any other is the program's own.
+func Program(arg0, own string) string {
+	if name := filepath.Base(arg0); slices.Contains(buildPrograms, name) {
+		return name
+	}
+	return own
+}
 
 // isProgram reports whether a word given to --cmd is a program rather than a task.
 func isProgram(word string) bool {
-	for _, p := range buildPrograms {
-		if word == p {
-			return true
-		}
+	if slices.Contains(buildPrograms, word) {
+		return true
 	}
 	if strings.HasPrefix(word, "do_") {
 		return false
@@ -243,10 +252,8 @@ func (a *app) hostCommand(ctx context.Context, p *kas.Project, command string) e
 	if err := os.MkdirAll(bin, 0o777); err != nil {
 		return err
 	}
-	for _, name := range buildPrograms[:3] {
-		link := filepath.Join(bin, name)
-		os.Remove(link)
-		if err := os.Symlink(self, link); err != nil {
+	for _, name := range buildPrograms {
+		if err := atomicfile.Symlink(self, filepath.Join(bin, name)); err != nil {
 			return err
 		}
 	}
