@@ -31,15 +31,18 @@ func TestPackages(t *testing.T) {
 	for _, m := range []struct {
 		arch, overlays string
 		machine        elf.Machine
+		modules        string // recipes of kernel modules, named like their packages
 	}{
-		{"amd64", packageOverlays, elf.EM_X86_64},
-		{"arm64", packageOverlays + ":kas/test/arm64.yml", elf.EM_AARCH64},
+		// The headers of Debian's kernels want the compiler of their own architecture, which would be emulated for arm64.
+		{"amd64", packageOverlays, elf.EM_X86_64, "test-module-amd64"},
+		{"arm64", packageOverlays + ":kas/test/arm64.yml", elf.EM_AARCH64, ""},
 	} {
 		t.Run(m.arch, func(t *testing.T) {
-			n3x(t, first, 0, nil, "build", m.overlays, "--cmd", "bitbake "+packageRecipes)
+			command := "bitbake " + packageRecipes + " " + m.modules
+			n3x(t, first, 0, nil, "build", m.overlays, "--cmd", command)
 			packages := workFolder(first, m.arch)
-			checkBuilt(t, packages, m.arch, m.machine)
-			n3x(t, second, 0, []string{"TZ=Asia/Tokyo", "LANG=de_DE.UTF-8", "BB_NUMBER_THREADS=1"}, "build", m.overlays, "--cmd", "bitbake "+packageRecipes)
+			checkBuilt(t, packages, m.arch, m.machine, strings.Fields(m.modules))
+			n3x(t, second, 0, []string{"TZ=Asia/Tokyo", "LANG=de_DE.UTF-8", "BB_NUMBER_THREADS=1"}, "build", m.overlays, "--cmd", command)
 			r, err := debdiff.Folders(packages, workFolder(second, m.arch))
 			if err != nil {
 				t.Fatal(err)
@@ -64,11 +67,11 @@ func workFolder(project, arch string) string {
 	return filepath.Join(project, "build/tmp/work/debian-trixie-"+arch)
 }
 
-// checkBuilt looks for each package, and for the machine that its programs are for.
-func checkBuilt(t *testing.T, dir, arch string, machine elf.Machine) {
+// checkBuilt looks for each package, those of modules too, and for the machine that its programs are for.
+func checkBuilt(t *testing.T, dir, arch string, machine elf.Machine, modules []string) {
 	t.Helper()
 	programs := 0
-	for _, name := range packagesBuilt {
+	for _, name := range append(modules, packagesBuilt...) {
 		found, err := filepath.Glob(filepath.Join(dir, "*", "*", name+"_*.deb"))
 		if err != nil || len(found) != 1 {
 			t.Errorf("%s: %d packages, want 1 (%v)", name, len(found), err)
@@ -95,7 +98,7 @@ func checkBuilt(t *testing.T, dir, arch string, machine elf.Machine) {
 			t.Error(err)
 		}
 	}
-	// Four programs and a library.
+	// Four programs and a library; Debian's modules are compressed.
 	if programs != 5 {
 		t.Errorf("%d files are ELF, want 5", programs)
 	}
@@ -144,6 +147,8 @@ func checkPackagesInImage(t *testing.T, image string) {
 		{"/usr/games/cowsay -h 2>&1 | grep -c patched", "1"},
 		{"compress -V 2>&1 | grep -c patched", "1"},
 		{"dpkg-query -W -f '${Version}\\n' ncompress | grep -c '+n3x$'", "1"},
+		{"lsmod | grep -o '^test_module'", "test_module"},
+		{"grep -c '^test-module$' /etc/modules", "1"},
 		{"dpkg --audit | wc -l", "0"},
 		{"cd / && md5sum --quiet -c /var/lib/dpkg/info/test-*.md5sums && echo unchanged", "unchanged"},
 	})
