@@ -46,6 +46,9 @@ func (f *Fetcher) Clean(ctx context.Context, s *Source) error {
 	if git := s.git(); git != nil {
 		tarball := filepath.Join(f.o.DownloadDir, git.gitTarball())
 		names = append(names, tarball, tarball+".done")
+		if c, err := f.shallow(git); err == nil && c != nil && !git.floating() {
+			names = append(names, f.shallowFile(c), f.shallowFile(c)+".done")
+		}
 	}
 	for _, name := range names {
 		if err := sandbox.Remove(name); err != nil {

@@ -41,9 +41,10 @@ type Options struct {
 	AllowedNetworks []string // BB_ALLOWED_NETWORKS: hosts, also "*.example.com"; empty is all
 	Checksums       Strict   // BB_STRICT_CHECKSUM
 
-	Git            Git  // how to run git; needed for git sources
-	MirrorTarballs bool // BB_GENERATE_MIRROR_TARBALLS: clones are also kept as tarballs in DL_DIR
-	GitNoShared    bool // BB_GIT_NOSHARED: unpacked clones do not borrow objects from DL_DIR
+	Git            Git         // how to run git; needed for git sources
+	MirrorTarballs bool        // BB_GENERATE_MIRROR_TARBALLS: clones are also kept as tarballs in DL_DIR
+	GitNoShared    bool        // BB_GIT_NOSHARED: unpacked clones do not borrow objects from DL_DIR
+	Shallow        *GitShallow // BB_GIT_SHALLOW; nil = whole history
 
 	SourceDir   string // S below the folder that is unpacked into: where npmsw:// puts packages
 	BasePackage string // BP: the crate of this name is the recipe's own source

@@ -61,6 +61,12 @@ func (u *upstream) commit(msg string) string {
 // unpack fetches and unpacks uri, in which UP is the upstream, and returns the work folder.
 func (u *upstream) unpack(o Options, uri, srcrev string) (string, error) {
 	u.t.Helper()
+	return u.unpackAt(o, uri, func(string) string { return srcrev })
+}
+
+// unpackAt is unpack with a revision for each name.
+func (u *upstream) unpackAt(o Options, uri string, srcrev func(name string) string) (string, error) {
+	u.t.Helper()
 	if o.DownloadDir == "" {
 		o.DownloadDir = u.t.TempDir()
 	}
@@ -70,7 +76,7 @@ func (u *upstream) unpack(o Options, uri, srcrev string) (string, error) {
 		u.t.Fatal(err)
 	}
 	s, err := ParseSources(Request{SrcURI: strings.ReplaceAll(uri, "UP", "git://"+u.dir), Pos: diag.Pos{File: "r.bb", Line: 7},
-		Revision: func(string) string { return srcrev }})
+		Revision: srcrev})
 	if err != nil {
 		return "", err
 	}

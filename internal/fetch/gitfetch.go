@@ -47,22 +47,35 @@ func (f *Fetcher) fetchRepository(ctx context.Context, s *Source) error {
 	if err := f.resolve(ctx, s); err != nil {
 		return err
 	}
+	c, err := f.shallow(s)
+	if err != nil {
+		return s.wrapFetch(err)
+	}
 	clone := f.cloneDir(s)
 	lock, err := f.lock(ctx, clone)
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
-	if !f.cloneHas(ctx, s, clone) {
-		if err := f.updateClone(ctx, s, clone, &attempts{s: s}); err != nil {
+	if !f.complete(ctx, s, c, clone) {
+		if !f.haveShallow(c) {
+			err = f.updateClone(ctx, s, clone, &attempts{s: s})
+		}
+		if err == nil && f.haveShallow(c) && !f.complete(ctx, s, c, clone) {
+			return nil // a part of the history is better than an older clone
+		}
+		if err != nil {
 			return err
 		}
 		f.markDone(clone)
+		if rev := f.lacksCut(ctx, c, clone); rev != "" {
+			return diag.Userf(s.Pos, "fetch %s: it does not hold %s of BB_GIT_SHALLOW_REVS", withoutPassword(s.URL), rev)
+		}
 	}
 	if err := f.refuseLFS(ctx, s, clone); err != nil {
 		return err
 	}
-	return s.wrapFetch(f.writeTarball(ctx, s, clone))
+	return s.wrapFetch(f.writeTarballs(ctx, s, c, clone))
 }
 
 // updateClone tries one address after the other until the clone holds the revision. A clone that is there is updated
@@ -225,6 +238,9 @@ func (f *Fetcher) gitMirror(ctx context.Context, s *Source, address, clone strin
 	m, err := Parse(address)
 	if err != nil {
 		return err
+	}
+	if s.shallowTarball != "" && filepath.Base(m.Path) == s.shallowTarball && slices.Contains([]string{"file", "http", "https"}, m.Scheme) {
+		return f.shallowMirror(ctx, s, m)
 	}
 	tarball := filepath.Join(f.o.DownloadDir, s.gitTarball())
 	switch m.Scheme {

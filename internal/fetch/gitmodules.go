@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -59,7 +60,7 @@ func (f *Fetcher) submodules(ctx context.Context, s *Source, revision, repo stri
 		if len(words) < 3 || words[1] != "commit" {
 			continue
 		}
-		sub, err := s.submodule(urls[name], words[2])
+		sub, err := s.submodule(name, urls[name], words[2])
 		if err != nil {
 			return nil, diag.Userf(s.Pos, "%s: submodule %s: %w", s.URL, name, err)
 		}
@@ -69,7 +70,7 @@ func (f *Fetcher) submodules(ctx context.Context, s *Source, revision, repo stri
 }
 
 // submodule is the source that a submodule's url means.
-func (s *Source) submodule(url, revision string) (*Source, error) {
+func (s *Source) submodule(name, url, revision string) (*Source, error) {
 	protocol := ""
 	switch {
 	case url == "":
@@ -78,7 +79,7 @@ func (s *Source) submodule(url, revision string) (*Source, error) {
 		sub := *s
 		sub.Path = path.Join(s.Path, url)
 		sub.URL = "gitsm://" + strings.TrimPrefix(s.addressOf(sub.Path), s.gitProtocol()+"://")
-		return sub.asSubmodule(s.gitProtocol(), revision), nil
+		return sub.asSubmodule(name, s.gitProtocol(), revision), nil
 	case strings.Contains(url, "://"):
 		protocol, url, _ = strings.Cut(url, "://")
 		url = "gitsm://" + url
@@ -96,13 +97,13 @@ func (s *Source) submodule(url, revision string) (*Source, error) {
 	if sub.Host == s.Host && sub.Path == s.Path {
 		return nil, fmt.Errorf("it is the repository itself")
 	}
-	return sub.asSubmodule(protocol, revision), nil
+	return sub.asSubmodule(name, protocol, revision), nil
 }
 
 // asSubmodule gives a source the parameters that submodules have. Their large files are not fetched, as in BitBake.
-func (s *Source) asSubmodule(protocol, revision string) *Source {
-	s.Scheme, s.Also, s.branchName, s.Revision = "gitsm", nil, "", revision
-	s.Params = map[string]string{"protocol": protocol, "nobranch": "1", "bareclone": "1", "lfs": "0"}
+func (s *Source) asSubmodule(name, protocol, revision string) *Source {
+	s.Scheme, s.Also, s.branchName, s.Revision, s.shallowTarball = "gitsm", nil, "", revision, ""
+	s.Params = map[string]string{"name": name, "protocol": protocol, "nobranch": "1", "bareclone": "1", "lfs": "0"}
 	return s
 }
 
@@ -111,8 +112,20 @@ func (f *Fetcher) fetchSubmodules(ctx context.Context, s *Source, depth int) err
 	if depth > maxNested {
 		return diag.Userf(s.Pos, "%s: its submodules are nested deeper than %d", s.URL, maxNested)
 	}
+	c, err := f.shallow(s)
+	if err != nil {
+		return err
+	}
+	if !f.complete(ctx, s, c, f.cloneDir(s)) && f.haveShallow(c) {
+		return f.inShallow(ctx, s, f.shallowFile(c), func(repo string) error { return f.fetchSubmodulesOf(ctx, s, repo, depth) })
+	}
+	return f.fetchSubmodulesOf(ctx, s, f.cloneDir(s), depth)
+}
+
+// fetchSubmodulesOf is fetchSubmodules for those that a repository with the revisions tells of.
+func (f *Fetcher) fetchSubmodulesOf(ctx context.Context, s *Source, repo string, depth int) error {
 	for _, r := range s.refs() {
-		subs, err := f.submodules(ctx, s, r.Revision, f.cloneDir(s))
+		subs, err := f.submodules(ctx, s, r.Revision, repo)
 		if err != nil {
 			return err
 		}
@@ -155,17 +168,15 @@ func (f *Fetcher) placeSubmodules(ctx context.Context, s *Source, dest string, b
 	}
 	for _, m := range subs {
 		clone, at := f.cloneDir(m.source), filepath.Join(modules, m.name)
-		if !f.cloneHas(ctx, m.source, clone) {
-			return true, diag.Failedf(s.Pos, "unpack %s: %s does not hold revision %s of submodule %s", s.URL, clone, m.source.Revision, m.name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+			return true, err
 		}
-		for i, args := range [][]string{f.cloneArgs(m.source, clone, at), {"remote", "set-url", "origin", m.source.gitAddress()}} {
-			dir := at
-			if i == 0 {
-				dir = dest
-			}
-			if _, err := f.git(ctx, dir, args...); err != nil {
-				return true, diag.Failedf(s.Pos, "unpack submodule %s of %s: %w", m.name, s.URL, err)
-			}
+		whole, err := f.placeClone(ctx, m.source, at)
+		if err != nil {
+			return true, diag.Failedf(s.Pos, "unpack submodule %s of %s: %w", m.name, s.URL, err)
+		}
+		if !whole {
+			clone = filepath.Join(f.o.DownloadDir, m.source.shallowTarball)
 		}
 		if _, err := f.placeSubmodules(ctx, m.source, at, true, depth+1); err != nil {
 			return true, err
@@ -174,6 +185,12 @@ func (f *Fetcher) placeSubmodules(ctx context.Context, s *Source, dest string, b
 			return true, err
 		}
 		if _, err := f.git(ctx, dest, "config", "submodule."+m.name+".url", clone); err != nil {
+			return true, err
+		}
+		if m.source.shallowTarball == "" {
+			continue
+		}
+		if _, err := f.git(ctx, dest, "config", "submodule."+m.name+".shallow", "true"); err != nil {
 			return true, err
 		}
 	}

@@ -47,7 +47,8 @@ func (s *Source) git() *Source {
 
 // refs are the revisions that a git source names, the one to check out first.
 func (s *Source) refs() []Ref {
-	return append([]Ref{{Name: s.Name(), Branch: s.branchName, Revision: s.Revision}}, s.Also...)
+	name, _, _ := strings.Cut(s.Name(), ",")
+	return append([]Ref{{Name: name, Branch: s.branchName, Revision: s.Revision}}, s.Also...)
 }
 
 // withBranch reports whether the revisions must be on their branches.
@@ -98,5 +99,17 @@ func (s *Source) gitName() string {
 
 // gitTarball is the name under which mirrors keep the bare clone.
 func (s *Source) gitTarball() string { return "git2_" + s.gitName() + ".tar.gz" }
+
+// tarballs are the names under which mirrors may have the source, the better one first; one empty name when it is not
+// git's.
+func (s *Source) tarballs() []string {
+	switch {
+	case !s.isGit():
+		return []string{""}
+	case s.shallowTarball != "":
+		return []string{s.shallowTarball, s.gitTarball()}
+	}
+	return []string{s.gitTarball()}
+}
 
 func (f *Fetcher) cloneDir(s *Source) string { return filepath.Join(f.o.GitDir, s.gitName()) }

@@ -17,8 +17,12 @@ import (
 	"n3x/internal/atomicfile"
 )
 
-// writeTarball puts the tarball of a clone into DL_DIR, for use as a mirror, unless it is there.
-func (f *Fetcher) writeTarball(ctx context.Context, s *Source, clone string) error {
+// writeTarballs puts the tarball of a clone into DL_DIR, for use as a mirror, unless it is there: of the whole clone, or
+// of a part of its history.
+func (f *Fetcher) writeTarballs(ctx context.Context, s *Source, c *shallow, clone string) error {
+	if c != nil && f.o.Shallow.Tarballs {
+		return f.writeShallow(ctx, s, c, clone)
+	}
 	if !f.o.MirrorTarballs && !s.flag("rebaseable") {
 		return nil
 	}
@@ -27,23 +31,34 @@ func (f *Fetcher) writeTarball(ctx context.Context, s *Source, clone string) err
 		return nil
 	}
 	f.o.Progress.Step("writing " + filepath.Base(to))
-	out, err := f.git(ctx, clone, "log", "--all", "-1", "--format=%ct")
+	at, err := f.commitTime(ctx, clone, "--all")
 	if err != nil {
 		return err
+	}
+	if err := writeTarball(ctx, to, clone, at); err != nil {
+		return err
+	}
+	f.markDone(to)
+	return nil
+}
+
+// commitTime is the time of the newest commit of a revision's history.
+func (f *Fetcher) commitTime(ctx context.Context, repo, revision string) (time.Time, error) {
+	out, err := f.git(ctx, repo, "log", revision, "-1", "--format=%ct")
+	if err != nil {
+		return time.Time{}, err
 	}
 	seconds, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-	if err != nil {
-		return err
-	}
-	err = atomicfile.WriteFrom(to, 0o666, func(w io.Writer) error {
+	return time.Unix(seconds, 0), err
+}
+
+// writeTarball packs a folder.
+func writeTarball(ctx context.Context, to, dir string, at time.Time) error {
+	return atomicfile.WriteFrom(to, 0o666, func(w io.Writer) error {
 		z := gzip.NewWriter(w)
 		t := tar.NewWriter(z)
-		return errors.Join(addTree(ctx, t, clone, time.Unix(seconds, 0)), t.Close(), z.Close())
+		return errors.Join(addTree(ctx, t, dir, at), t.Close(), z.Close())
 	})
-	if err == nil {
-		f.markDone(to)
-	}
-	return err
 }
 
 // addTree adds a folder as ".", owned by nobody in particular, with one time for all.

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,10 +18,6 @@ func (f *Fetcher) unpackGit(ctx context.Context, s *Source, dir string) error {
 	if err := f.resolveFetched(ctx, s); err != nil {
 		return err
 	}
-	clone := f.cloneDir(s)
-	if !f.cloneHas(ctx, s, clone) {
-		return diag.Failedf(s.Pos, "unpack %s: %s does not hold revision %s", s.URL, clone, s.Revision)
-	}
 	dest, err := s.gitDest(dir)
 	if err != nil {
 		return err
@@ -31,21 +28,47 @@ func (f *Fetcher) unpackGit(ctx context.Context, s *Source, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dest), 0o777); err != nil {
 		return err
 	}
-	steps := [][]string{f.cloneArgs(s, clone, dest), {"remote", "set-url", "origin", s.gitAddress()}}
-	steps = append(steps, s.checkoutSteps()...)
-	for i, args := range steps {
-		at := dest
-		if i == 0 {
-			at = dir
-		}
-		if _, err := f.git(ctx, at, args...); err != nil {
+	whole, err := f.placeClone(ctx, s, dest)
+	if err != nil {
+		return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
+	}
+	for _, args := range s.checkoutSteps() {
+		if _, err := f.git(ctx, dest, args...); err != nil {
 			return diag.Failedf(s.Pos, "unpack %s: %w", s.URL, err)
 		}
 	}
-	if err := f.checkTag(ctx, s, dest); err != nil || s.Scheme != "gitsm" {
+	if whole { // else the tag may have been cut off
+		err = f.checkTag(ctx, s, dest)
+	} else {
+		err = f.refuseLFS(ctx, s, dest)
+	}
+	if err != nil || s.Scheme != "gitsm" {
 		return err
 	}
 	return f.unpackSubmodules(ctx, s, dest)
+}
+
+// placeClone puts a repository with the source's revisions at dest: the clone's, or when that is older, what a tarball has
+// of its history.
+func (f *Fetcher) placeClone(ctx context.Context, s *Source, dest string) (whole bool, err error) {
+	clone := f.cloneDir(s)
+	c, err := f.shallow(s)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case f.complete(ctx, s, c, clone):
+		whole = true
+		_, err = f.git(ctx, filepath.Dir(dest), f.cloneArgs(s, clone, dest)...)
+	case f.haveShallow(c):
+		err = f.extractShallow(ctx, s, f.shallowFile(c), dest)
+	default:
+		return false, fmt.Errorf("%s does not hold revision %s", clone, s.Revision)
+	}
+	if err == nil {
+		_, err = f.git(ctx, dest, "remote", "set-url", "origin", s.gitAddress())
+	}
+	return whole, err
 }
 
 // gitDest is the folder of the checkout.

@@ -123,12 +123,14 @@ func mirrorURLs(s *Source, address string, mirrors []Mirror) []string {
 	var add func(address string, mirrors []Mirror)
 	add = func(address string, mirrors []Mirror) {
 		for i, m := range mirrors {
-			u := m.apply(address, s, words)
-			if u == "" || u == address || slices.Contains(out, u) {
-				continue
+			for _, tarball := range s.tarballs() {
+				u := m.apply(address, s, words, tarball)
+				if u == "" || u == address || slices.Contains(out, u) {
+					continue
+				}
+				out = append(out, u)
+				add(u, slices.Concat(mirrors[:i], mirrors[i+1:]))
 			}
-			out = append(out, u)
-			add(u, slices.Concat(mirrors[:i], mirrors[i+1:]))
 		}
 	}
 	add(address, mirrors)
@@ -136,8 +138,8 @@ func mirrorURLs(s *Source, address string, mirrors []Mirror) []string {
 }
 
 // apply is what the pair makes of address, or "" when it does not match. words are the names that a replacement may
-// hold, with their values for the original source s.
-func (m *Mirror) apply(address string, s *Source, words map[string]string) string {
+// hold, with their values for the original source s; tarball is the name of its file, when it is git's.
+func (m *Mirror) apply(address string, s *Source, words map[string]string, tarball string) string {
 	from, ok := splitMirror(address)
 	if !ok {
 		return ""
@@ -161,7 +163,7 @@ func (m *Mirror) apply(address string, s *Source, words map[string]string) strin
 		}
 	}
 	dropParams := false
-	to.part[partPath], dropParams = m.fileName(to.part[partPath], from, s)
+	to.part[partPath], dropParams = m.fileName(to.part[partPath], from, s, tarball)
 	if !dropParams {
 		for name, v := range from.params {
 			to.params[name] = v
@@ -178,13 +180,13 @@ func (m *Mirror) apply(address string, s *Source, words map[string]string) strin
 
 // fileName makes the path end in the name under which the source is stored: of git sources that a mirror of another
 // kind has, the tarball's name, for which the git parameters mean nothing.
-func (m *Mirror) fileName(p string, from mirrorURL, s *Source) (result string, dropParams bool) {
+func (m *Mirror) fileName(p string, from mirrorURL, s *Source, tarball string) (result string, dropParams bool) {
 	base := ""
 	switch {
 	case s.isGit() && from.part[partScheme] != m.replace.part[partScheme]:
-		base, dropParams = s.gitTarball(), true
+		base, dropParams = tarball, true
 	case s.isGit() && from.part[partScheme] != "git" && from.part[partScheme] != "gitsm":
-		base = s.gitTarball()
+		base = tarball
 	case !s.isGit():
 		base = path.Base(s.storedName())
 	}

@@ -23,11 +23,12 @@ type Source struct {
 	Path     string // unescaped, without query; of file://, with or without a leading slash
 	Params   map[string]string
 
-	workDir    string              // Request.WorkDir
-	sumPlaces  map[string]diag.Pos // of checksums that stand in flags of SRC_URI, by kind
-	branchName string              // of git: the branch that holds Revision
-	web        string              // of crate: the address that it stands for
-	repository *Source             // of gomodgit: the git source that holds the module
+	workDir        string              // Request.WorkDir
+	sumPlaces      map[string]diag.Pos // of checksums that stand in flags of SRC_URI, by kind
+	branchName     string              // of git: the branch that holds Revision
+	web            string              // of crate: the address that it stands for
+	shallowTarball string              // of git: the name of a tarball with a part of the history; "" = it is not cut
+	repository     *Source             // of gomodgit: the git source that holds the module
 
 	Sums     map[string]string // expected checksums by kind, e.g. "sha256" -> 64 hex digits
 	Revision string            // of git: a commit, tag or branch (SRCREV, rev= or tag=); "" is the branch's head

@@ -1,6 +1,7 @@
 package isar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ type Outside struct {
 // fetcherVariables are the fetcher's settings, in the order of settings.
 var fetcherVariables = []string{"DL_DIR", "GITDIR", "FILESPATH", "PREMIRRORS", "MIRRORS", "SOURCE_MIRROR_URL", "BB_NO_NETWORK", "BB_FETCH_PREMIRRORONLY",
 	"BB_ALLOWED_NETWORKS", "BB_STRICT_CHECKSUM", "BB_GIT_NOSHARED", "BB_CHECK_SSL_CERTS", "BASE_DISTRO", "BASE_DISTRO_CODENAME", "S", "WORKDIR",
-	"BP", "GO_MOD_PROXY", "GO_MOD_CACHE_DIR", "HOME", "SRC_URI", "N3X_UNPACK_LIMIT", "N3X_GIT_REVISIONS", "BB_GENERATE_MIRROR_TARBALLS"}
+	"BP", "GO_MOD_PROXY", "GO_MOD_CACHE_DIR", "HOME", "SRC_URI", "N3X_UNPACK_LIMIT", "N3X_GIT_REVISIONS", "BB_GENERATE_MIRROR_TARBALLS",
+	"BB_GIT_SHALLOW", "BB_GIT_SHALLOW_EXTRA_REFS"}
 
 // mirrored are the schemes for which SOURCE_MIRROR_URL is a premirror, as in OpenEmbedded's class own-mirrors.
 var mirrored = []string{"https?", "ftp", "git", "gitsm", "npm", "s3"}
@@ -90,7 +92,50 @@ func fetchOptions(c *Call, v map[string]string, outside Outside) (fetch.Options,
 			return o, err
 		}
 	}
+	if v["BB_GIT_SHALLOW"] == "1" {
+		if o.Shallow, err = shallowOptions(c, v); err != nil {
+			return o, err
+		}
+	}
 	return o, setMirrors(c, v, &o)
+}
+
+// shallowOptions read how git's history is cut.
+func shallowOptions(c *Call, v map[string]string) (*fetch.GitShallow, error) {
+	tarballs, ok, err := c.Data.Var("BB_GENERATE_SHALLOW_TARBALLS", true)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || tarballs == "" {
+		tarballs = v["BB_GENERATE_MIRROR_TARBALLS"]
+	}
+	// named is the variable for a name of a source, or the common one.
+	named := func(variable, name string) (key, value string, set bool, err error) {
+		for _, key = range []string{variable + "_" + name, variable} {
+			if value, set, err = c.Data.Var(key, true); set || err != nil {
+				return key, value, set, err
+			}
+		}
+		return variable, "", false, nil
+	}
+	return &fetch.GitShallow{
+		ExtraRefs: strings.Fields(v["BB_GIT_SHALLOW_EXTRA_REFS"]), Tarballs: tarballs != "" && tarballs != "0",
+		Depth: func(name string) (int, error) {
+			key, value, set, err := named("BB_GIT_SHALLOW_DEPTH", name)
+			if !set || err != nil {
+				return 1, err
+			}
+			n, err := strconv.Atoi(cmp.Or(strings.TrimSpace(value), "0"))
+			if err != nil || n < 0 {
+				return 0, diag.Userf(c.Data.LastSet(key), "%s is %q, not a number of commits", key, value).WithHint("0 keeps the whole history")
+			}
+			return n, nil
+		},
+		Revs: func(name string) ([]string, error) {
+			_, value, _, err := named("BB_GIT_SHALLOW_REVS", name)
+			return strings.Fields(value), err
+		},
+	}, nil
 }
 
 // unpackLimit reads a number of bytes, with K, M, G or T behind it for powers of 1024.
