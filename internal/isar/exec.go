@@ -187,7 +187,11 @@ func (c *Call) shell(ctx context.Context, name string, part int, text string, mo
 	if err != nil {
 		return false, err
 	}
-	next := &carry{file: filepath.Join(temp, "state."+name)}
+	own := name
+	if name != c.Name { // tasks that run at the same time may share it, for instance as one of their postfuncs
+		own = c.Name + "." + name
+	}
+	next := &carry{file: filepath.Join(temp, "state."+own)}
 	if more {
 		if err := next.remove(); err != nil {
 			return false, err
@@ -201,7 +205,7 @@ func (c *Call) shell(ctx context.Context, name string, part int, text string, mo
 	if err != nil {
 		return false, err
 	}
-	file := "run." + name
+	file := "run." + own
 	if part > 0 {
 		file += "." + strconv.Itoa(part)
 	}

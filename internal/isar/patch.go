@@ -1,14 +1,11 @@
 package isar
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,6 +48,17 @@ func applyPatches(ctx context.Context, c *Call) error {
 		return err
 	}
 	tool = cmp.Or(tool, "quilt")
+	resolve, err := c.Value("PATCHRESOLVE")
+	if err != nil {
+		return err
+	}
+	switch resolve {
+	case "", "noop":
+	case "user":
+		fmt.Fprintf(c.Log, "WARNING: PATCHRESOLVE is user, but no shell is opened when a patch does not apply: the task fails\n")
+	default:
+		return diag.Userf(c.Data.LastSet("PATCHRESOLVE"), "PATCHRESOLVE of %s is %q, neither noop nor user", c.Recipe, resolve)
+	}
 	if patchTools[tool] == "" {
 		return diag.Userf(c.Pos, "PATCHTOOL of %s is %q, not quilt, git or patch", c.Recipe, tool)
 	}
@@ -223,8 +231,10 @@ func (c *Call) patchDir(ctx context.Context, tool, dir string, patches []patch, 
 	if err := writePatchList(list, patches); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(current); err != nil {
-		return err
+	for _, old := range []string{current, list + ".rej"} {
+		if err := os.RemoveAll(old); err != nil {
+			return err
+		}
 	}
 	epoch, err := c.Epoch()
 	if err != nil {
@@ -250,7 +260,7 @@ func (c *Call) patchDir(ctx context.Context, tool, dir string, patches []patch, 
 		// A repository that the build folder itself lies in is not the sources'; and the same patches make the same commits.
 		"GIT_CEILING_DIRECTORIES="+filepath.Dir(work), "GIT_AUTHOR_DATE="+stamp, "GIT_COMMITTER_DATE="+stamp)
 	if err := cmd.Run(ctx); err != nil {
-		return c.patchError(err, tool, dir, current, patches)
+		return c.patchError(err, tool, dir, current, list+".rej", patches)
 	}
 	return nil
 }
@@ -267,7 +277,7 @@ func isDebianQuilt(dir, work string) bool {
 }
 
 // patchError names the patch that did not apply.
-func (c *Call) patchError(err error, tool, dir, current string, patches []patch) error {
+func (c *Call) patchError(err error, tool, dir, current, rejectFile string, patches []patch) error {
 	name, readErr := os.ReadFile(current)
 	i := slices.IndexFunc(patches, func(p patch) bool { return p.name == string(name) })
 	if readErr != nil || i < 0 {
@@ -279,7 +289,35 @@ func (c *Call) patchError(err error, tool, dir, current string, patches []patch)
 		why = strings.TrimPrefix(strings.TrimPrefix(exit.Error(), exit.Name), ": ")
 	}
 	failed := &diag.Error{Kind: diag.Failed, Pos: p.source.Pos, Err: err, Text: fmt.Sprintf("patch %s of %s does not apply to %s: %s", p.name, c.Recipe, dir, why)}
+	if hunks := rejects(rejectFile); len(hunks) > 0 {
+		for _, h := range hunks[:min(len(hunks), maxRejects)] {
+			failed = failed.WithNote("does not fit: %s", h)
+		}
+		failed = failed.WithNote("all hunks that do not fit are in %s", rejectFile)
+	}
 	return failed.WithHint("refresh %s for these sources, correct its striplevel= or patchdir=, or take it out of SRC_URI", p.file)
+}
+
+// maxRejects bounds how many hunks an error lists.
+const maxRejects = 8
+
+// rejects lists the hunks of a file of rejects: "src/main.c, hunk @@ -10,3 +10,3 @@".
+func rejects(path string) []string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil // none, or patch itself refused the file; the log says why
+	}
+	var out []string
+	name := ""
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if n, ok := strings.CutPrefix(line, "+++ "); ok {
+			name, _, _ = strings.Cut(n, "\t")
+		} else if strings.HasPrefix(line, "@@ ") {
+			out = append(out, name+", hunk "+line)
+		}
+	}
+	return out
 }
 
 // writePatchList writes what the script reads: the list, and beside it LIST.N, the message of the commit for patch N.
@@ -297,85 +335,4 @@ func writePatchList(path string, patches []patch) error {
 		fmt.Fprintf(&b, "%s\t%s\t%s\t%s\t%s\t%s\n", p.level, p.file, p.name, message, cmp.Or(h.author, "-"), cmp.Or(h.date, "-"))
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
-}
-
-// patchHeader is what a patch says about its origin, in the form of a mail.
-type patchHeader struct{ author, date, message string }
-
-var (
-	authorForm = regexp.MustCompile(`[\S ]+ <\S+@\S+\.\S+>`)
-	subjectTag = regexp.MustCompile(`\[.+?\]\s*`)
-	mailStart  = regexp.MustCompile(`^From [a-z0-9]{40} `)
-)
-
-// readPatchHeader reads the lines before the first difference.
-func readPatchHeader(path string) (patchHeader, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return patchHeader{}, err
-	}
-	defer f.Close()
-	var header []string
-	lines := bufio.NewScanner(io.LimitReader(f, 64<<10))
-	lines.Buffer(nil, 64<<10)
-	for lines.Scan() {
-		line := strings.ReplaceAll(lines.Text(), "\t", " ")
-		if strings.HasPrefix(line, "Index: ") || strings.HasPrefix(line, "diff -") || strings.HasPrefix(line, "---") {
-			break
-		}
-		header = append(header, line)
-	}
-	if err := lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
-		return patchHeader{}, err
-	}
-	return parsePatchHeader(header), nil
-}
-
-// parsePatchHeader takes the mail's own lines out; the others are the message below the subject.
-func parsePatchHeader(lines []string) patchHeader {
-	var h patchHeader
-	var subject string
-	var rest []string
-	for _, line := range lines {
-		key, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		switch {
-		case strings.HasPrefix(line, "Subject: "):
-			subject = strings.TrimSpace(subjectTag.ReplaceAllString(value, ""))
-			continue
-		case key == "From" || key == "Author":
-			if author := decodeAuthor(value); authorForm.MatchString(author) {
-				h.author = author
-				continue
-			}
-		case key == "Date":
-			if h.date == "" && len(value) > 12 {
-				h.date = value
-			}
-			continue
-		case strings.EqualFold(key, "Signed-off-by") && h.author == "":
-			if author := decodeAuthor(value); authorForm.MatchString(author) {
-				h.author = author
-			}
-		case mailStart.MatchString(line):
-			continue
-		}
-		rest = append(rest, line)
-	}
-	if subject != "" && (len(rest) == 0 || strings.TrimSpace(rest[0]) != subject) {
-		rest = append([]string{subject, ""}, rest...)
-	}
-	if h.message = strings.Join(rest, "\n"); strings.TrimSpace(h.message) == "" {
-		h.message = ""
-	}
-	return h
-}
-
-// decodeAuthor reads the encoded words of a mail's header.
-func decodeAuthor(s string) string {
-	out, err := new(mime.WordDecoder).DecodeHeader(strings.ReplaceAll(s, `"`, ""))
-	if err != nil {
-		return s
-	}
-	return out
 }

@@ -1,7 +1,8 @@
 # Applies patches to a folder: sh patch.sh TOOL FOLDER LIST CURRENT FIRST.
 # LIST has a line for each patch, separated by tabs: its strip level, its path, its name, a file with the message of its
 # commit, and the author and date of its header, or "-". The name of the patch that is being applied is written to
-# CURRENT. With FIRST true, what an earlier run applied is taken back.
+# CURRENT. With FIRST true, what an earlier run applied is taken back. Of a patch that does not apply, the hunks that do
+# not fit are written to LIST.rej.
 set -e
 tool=$1
 dir=$2
@@ -122,7 +123,19 @@ git_clean() {
     patch_clean
 }
 
+# git_has: an earlier run has made a commit of the patch as it is now.
+git_has() {
+    while read -r hash commit; do
+        [ "$hash" != "$(git hash-object "$file")" ] || ! git merge-base --is-ancestor "$commit" HEAD || return 0
+    done 2> /dev/null < "$(git rev-parse --git-dir)/n3x-patches"
+    return 1
+}
+
 git_push() {
+    if git_has; then
+        echo "It is applied already"
+        return 0
+    fi
     if [ "$GIT_TREE_IS_PART" != 1 ] || [ -z "$(git status --short)" ]; then
         if own_git am -q -3 --keep-cr --no-scissors -p"$level" "$file"; then
             git_note
@@ -154,7 +167,18 @@ git_note() {
     git config user.name "$PATCH_GIT_USER_NAME"
     git config user.email "$PATCH_GIT_USER_EMAIL"
     git notes --ref "$notes" append -m "original patch: $name" HEAD
+    echo "$(git hash-object "$file") $(git rev-parse HEAD)" >> "$(git rev-parse --git-dir)/n3x-patches"
 }
+
+# rejected: finds the hunks of the current patch that do not fit; no file of the folder is changed.
+rejected() {
+    while IFS="$tab" read -r level file name _; do
+        [ "$name" = "$(cat "$current" 2> /dev/null)" ] || continue
+        patch -p"$level" --batch --forward -o "$list.out" -r "$list.rej" < "$file" > /dev/null 2>&1 || true
+        rm -f "$list.out"
+    done < "$list"
+}
+trap 'status=$?; [ "$status" = 0 ] || rejected; exit "$status"' EXIT
 
 if [ "$first" = true ]; then
     "${tool}_clean"

@@ -64,7 +64,7 @@ func runPatchScript(t *testing.T, tool, dir string, patches []patch) (string, er
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		name, _ := os.ReadFile(filepath.Join(temp, "current"))
-		return string(name) + ": " + string(out), err
+		return string(name) + ": " + string(out) + "\x00" + filepath.Join(temp, "list.rej"), err
 	}
 	return string(out), nil
 }
@@ -275,5 +275,62 @@ func TestPatchHeader(t *testing.T) {
 		if got, err := readPatchHeader(path); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
+	}
+}
+
+// TestPatchRejects: of a patch that does not apply, the error can say which hunks do not fit, and the sources are as before.
+func TestPatchRejects(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"quilt", "patch", "git", "debian"} {
+		t.Run(tool, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			dir := filepath.Join(root, "s")
+			source := map[string]string{"a.c": "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n", "b.c": "b\n"}
+			writeFiles(t, dir, source)
+			writeFiles(t, root, map[string]string{"bad.patch": "--- a/a.c\n+++ b/a.c\n@@ -1,2 +1,2 @@\n-1\n+one\n 2\n@@ -10,3 +10,3 @@\n 10\n-no\n+x\n 12\n--- a/b.c\n+++ b/b.c\n@@ -1 +1 @@\n-c\n+d\n"})
+			out, err := runPatchScript(t, tool, dir, []patch{{name: "bad.patch", file: filepath.Join(root, "bad.patch"), level: "1"}})
+			if err == nil || !strings.HasPrefix(out, "bad.patch: ") {
+				t.Fatalf("%v: %s", err, out)
+			}
+			_, rej, _ := strings.Cut(out, "\x00")
+			want := []string{"a.c, hunk @@ -10,3 +10,3 @@", "b.c, hunk @@ -1 +1 @@"}
+			if d := cmp.Diff(want, rejects(rej)); d != "" {
+				t.Errorf("rejects (-want +got):\n%s\n%s", d, out)
+			}
+			for name, text := range source {
+				if got, _ := os.ReadFile(filepath.Join(dir, name)); string(got) != text {
+					t.Errorf("%s holds %q", name, got)
+				}
+			}
+		})
+	}
+}
+
+// TestPatchAgain: the task runs again without the sources being unpacked again.
+func TestPatchAgain(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"quilt", "patch", "git", "debian"} {
+		t.Run(tool, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			dir := filepath.Join(root, "s")
+			writeFiles(t, dir, map[string]string{"a.c": "1\n2\n"})
+			writeFiles(t, root, map[string]string{"one.patch": "--- a/a.c\n+++ b/a.c\n@@ -1,2 +1,2 @@\n-1\n+one\n 2\n",
+				"two.patch": "From: a <a@b.c>\nSubject: two\n\n---\n a.c | 1 +\n\n--- a/a.c\n+++ b/a.c\n@@ -1,2 +1,2 @@\n one\n-2\n+two\n"})
+			patches := []patch{{name: "one.patch", file: filepath.Join(root, "one.patch"), level: "1"}, {name: "two.patch", file: filepath.Join(root, "two.patch"), level: "1"}}
+			var first map[string]string
+			for range 3 {
+				if out, err := runPatchScript(t, tool, dir, patches); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				if first == nil {
+					first = readTree(t, dir)
+				}
+				if d := cmp.Diff(first, readTree(t, dir)); d != "" || first["a.c"] != "one\ntwo\n" {
+					t.Fatalf("another tree (-first +again):\n%s\n%s", d, first["a.c"])
+				}
+			}
+		})
 	}
 }

@@ -19,6 +19,9 @@ import (
 func (e *Engine) Run(ctx context.Context, t Task) error {
 	c := &Call{Engine: e, Task: t, run: &runState{}}
 	c.Data = t.Data.Copy()
+	if err := c.Data.SetVar("BB_RUNTASK", t.Name); err != nil {
+		return err
+	}
 	if err := c.Data.SetVar("BB_CURRENTTASK", strings.TrimPrefix(t.Name, "do_")); err != nil {
 		return err
 	}
