@@ -14,9 +14,18 @@ import (
 )
 
 // configureFstab writes the part of /etc/fstab that does not depend on the disk; the disk's layout adds its own lines.
+// With ISAR it runs before the packages are installed, so what their scripts have put there follows.
 func configureFstab(_ context.Context, c *isar.Call) error {
 	t, err := tree(c)
 	if err != nil {
+		return err
+	}
+	path, err := inside(t, "/etc/fstab")
+	if err != nil {
+		return err
+	}
+	more, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	return writeFile(t, "/etc/fstab", `# Begin /etc/fstab
@@ -27,7 +36,7 @@ tmpfs		/run		tmpfs		defaults		0	0
 devtmpfs	/dev		devtmpfs	mode=0755,nosuid	0	0
 
 # End /etc/fstab
-`)
+`+string(more))
 }
 
 // kernelOf is the kernel that the tree's links name as the one to boot, "" when there is none.

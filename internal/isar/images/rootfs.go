@@ -26,35 +26,16 @@ import (
 // layerFormat is part of the keys of shared layers that are made here; it changes when equal inputs give another layer.
 const layerFormat = "n3x layer 3"
 
-// early are the functions that layers know to come before the packages but that can as well run after them: with only
-// these before it, rootfs_install_pkgs_install starts from nothing and its layers are shared.
-var early = []string{"rootfs.configure_isar_apt", "rootfs.configure_apt", "rootfs.disable_initrd_generation", "rootfs.clean_files", "image.configure_fstab"}
-
 // install is do_rootfs_install: the functions of ROOTFS_CONFIGURE_COMMAND, then those of ROOTFS_INSTALL_COMMAND.
 func (r *Room) install(ctx context.Context, c *isar.Call) error {
-	configure, err := c.Words("ROOTFS_CONFIGURE_COMMAND")
+	order, late, err := installOrder(c)
 	if err != nil {
 		return err
 	}
-	commands, err := c.Words("ROOTFS_INSTALL_COMMAND")
-	if err != nil {
-		return err
-	}
-	all := append(configure, commands...)
-	at := slices.Index(all, "rootfs_install_pkgs_install")
-	if at < 0 {
-		return diag.Userf(c.Pos, "ROOTFS_INSTALL_COMMAND of %s no longer has rootfs_install_pkgs_install: nothing would be installed", c.Recipe).
-			WithHint("look for a :remove or an assignment with = in the recipe and its appends; use += to add functions")
-	}
-	late, err := r.deferrable(c, all[:at])
-	if err != nil {
-		return err
-	}
-	order := all
-	if late {
-		order = slices.Concat(all[at:at+1], all[:at], all[at+1:])
-	} else if err := r.bootstrap(ctx, c); err != nil {
-		return err
+	if !late {
+		if err := r.bootstrap(ctx, c); err != nil {
+			return err
+		}
 	}
 	for i, name := range order {
 		c.Progress.Advance(int64(i), int64(len(order)), "functions")
@@ -84,7 +65,7 @@ func (r *Room) Ahead(ctx context.Context, c *isar.Call) error {
 	if err != nil {
 		return err
 	}
-	if late, err := r.deferrable(c, configure); err != nil || !late {
+	if late, err := deferrable(c, configure); err != nil || !late {
 		return err
 	}
 	ar, err := r.Archives.Open(ctx, c.Data, c.Progress)
@@ -126,20 +107,6 @@ func (r *Room) debianLayers(ctx context.Context, c *isar.Call, s *selection, pac
 		layers[len(layers)-1].Base = true
 	}
 	return key, layers, err
-}
-
-// deferrable reports whether all functions may run after the packages.
-func (r *Room) deferrable(c *isar.Call, functions []string) (bool, error) {
-	for _, f := range functions {
-		natives, pure, err := c.NativesOf(f)
-		if err != nil {
-			return false, err
-		}
-		if !pure || slices.ContainsFunc(natives, func(n string) bool { return !slices.Contains(early, n) }) {
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 // selection is what goes into a root file system.
