@@ -55,7 +55,7 @@ func parseRules(text string) (*rules, error) {
 			}
 		}
 		if targets == "%" {
-			if len(recipe) != 1 || strings.Join(strings.Fields(recipe[0]), " ") != "dh $@" {
+			if len(recipe) != 1 || !callsDh(recipe[0]) {
 				return nil, beyond("debian/rules does not just call dh: %q", recipe)
 			}
 			generic = true
@@ -71,13 +71,20 @@ func parseRules(text string) (*rules, error) {
 	return r, nil
 }
 
+// callsDh says whether a line of a makefile is "dh $@". One that was copied out of a shell document has "\$@", and the
+// shell that make starts drops the backslash.
+func callsDh(line string) bool {
+	words := strings.Fields(line)
+	return len(words) == 2 && words[0] == "dh" && strings.TrimPrefix(words[1], `\`) == "$@"
+}
+
 func (r *rules) override(targets string, recipe []string) error {
 	for _, target := range strings.Fields(targets) {
 		m := overrideTarget.FindStringSubmatch(target)
 		switch {
 		case m == nil:
 			return beyond("debian/rules has the target %s", target)
-		case len(recipe) == 0 && slices.Contains(skippable, m[1]):
+		case doesNothing(recipe) && slices.Contains(skippable, m[1]):
 			r.skipped[m[1]] = true
 			continue
 		case len(recipe) != 1:
@@ -96,6 +103,10 @@ func (r *rules) override(targets string, recipe []string) error {
 		}
 	}
 	return nil
+}
+
+func doesNothing(recipe []string) bool {
+	return !slices.ContainsFunc(recipe, func(line string) bool { return line != "true" && line != ":" })
 }
 
 func (r *rules) fixperms(args []string) error {
