@@ -38,17 +38,32 @@ func (c *Call) Exec(ctx context.Context, name string) error {
 		return err
 	}
 	if _, python := flags["python"]; python {
-		return sub.Python.Exec(ctx, name, sub.Data, func(ctx context.Context, function string, d *datastore.Data) error {
-			inner := sub
-			inner.Data = d
-			return inner.Exec(ctx, function)
-		})
+		return sub.python(ctx, name)
 	}
 	body, err := sub.Data.Value(name)
 	if err != nil {
 		return err
 	}
 	return sub.segments(ctx, name, segments(body))
+}
+
+// python runs a function in Python. The error of a function that it runs by bb.build.exec_func is told as it is, unless the
+// Python around it has caught it: where the call stands in a class helps nobody.
+func (c *Call) python(ctx context.Context, name string) error {
+	var inner error
+	err := c.Python.Exec(ctx, name, c.Data, func(ctx context.Context, function string, d *datastore.Data) error {
+		sub := *c
+		sub.Data = d
+		err := sub.Exec(ctx, function)
+		if err != nil {
+			inner = err
+		}
+		return err
+	})
+	if inner != nil && errors.Is(err, inner) {
+		return inner
+	}
+	return err
 }
 
 // segments runs the parts of a function's body in order. What a part in shell leaves in variables, and its folder, is
