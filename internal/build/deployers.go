@@ -24,7 +24,11 @@ func deployers(g *taskgraph.Graph) (map[string]isar.Deployer, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[owner] = isar.Deployer{Recipe: t.Recipe.PN, Base: base, Multiconfig: t.Recipe.MC, Pos: diag.Pos{File: filepath.Clean(t.Recipe.File)}}
+		work, err := d.Value("WORKDIR")
+		if err != nil {
+			return nil, err
+		}
+		out[owner] = isar.Deployer{Recipe: t.Recipe.PN, Base: base, Work: work, Multiconfig: t.Recipe.MC, Pos: diag.Pos{File: filepath.Clean(t.Recipe.File)}}
 	}
 	return out, nil
 }

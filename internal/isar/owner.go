@@ -16,6 +16,7 @@ type Deployer struct {
 	Recipe      string // PN, e.g. "hello-native"
 	Base        string // BPN, e.g. "hello": variants of one recipe share it
 	Multiconfig string // "" = the default one
+	Work        string // WORKDIR
 	Pos         diag.Pos
 }
 

@@ -140,6 +140,11 @@ func explain(err error, failures []failure, output *transcript) error {
 		return output.notes(e)
 	}
 	f := failures[0]
+	if c := f.conflict(); c != nil {
+		e := c.explained()
+		e.Err = errors.Join(c, err)
+		return output.notes(e)
+	}
 	text := fmt.Sprintf("install %s: %s", f.name(), f.why)
 	if m := scriptFailed.FindStringSubmatch(f.why); m != nil {
 		script := map[string]string{"preinstallation": "preinst", "postinstallation": "postinst", "preremoval": "prerm", "postremoval": "postrm"}[m[2]+m[3]]

@@ -8,7 +8,7 @@ import (
 	"n3x/internal/sandbox"
 )
 
-// TestExplain holds lines that dpkg 1.22.21 wrote to --status-fd when packages failed for the reason given.
+// TestExplain holds lines that dpkg 1.21.22 and 1.22.21 wrote to --status-fd when packages failed for the reason given.
 func TestExplain(t *testing.T) {
 	tests := []struct{ status, want string }{
 		{"status: bad : error : installed bad package post-installation script subprocess returned error exit status 7",
@@ -19,7 +19,15 @@ func TestExplain(t *testing.T) {
 			"install bad: its prerm script ended with exit status 1"},
 		{"status: bad : error : dependency problems - leaving unconfigured", "install bad: dependency problems - leaving unconfigured"},
 		{"status: /run/.n3x-debs/b_2%3a1_amd64.0123456789abcdef.deb : error : trying to overwrite '/usr/bin/x', which is also in package a 1",
-			"install b: trying to overwrite '/usr/bin/x', which is also in package a 1"},
+			"install b: /usr/bin/x is in package b and in package a\n"},
+		{"status: /run/.n3x-debs/b_1_all.0123456789abcdef.deb : error : trying to overwrite '/etc/a b', which is also in package a:i386 (1:2.0-1)",
+			"install b: /etc/a b is in package b and in package a:i386\n"},
+		{"status: /run/.n3x-debs/b_1_all.0123456789abcdef.deb : error : trying to overwrite directory '/etc/dir' in package e (1) with nondirectory",
+			"install b: /etc/dir is a file in package b and a folder in package e\n"},
+		{"status: /run/.n3x-debs/s_1_i386.0123456789abcdef.deb : error : trying to overwrite shared '/usr/share/s', which is different from other instances of package s:i386",
+			"install s: /usr/share/s differs between the architectures of package s, which is Multi-Arch: same\n"},
+		{"status: /run/.n3x-debs/g_1_all.0123456789abcdef.deb : error : trying to overwrite '/usr/bin/x.div', which is the diverted version of '/usr/bin/x'",
+			"install g: /usr/bin/x.div is in package g, and it is where /usr/bin/x was diverted to\n"},
 		{"processing: configure: bad", "run dpkg: "},
 	}
 	for _, tt := range tests {

@@ -176,6 +176,7 @@ type debSpec struct {
 	name    string
 	control string // further fields, each line ending in a newline
 	files   map[string]string
+	preinst string
 	time    time.Time // zero: 2024
 }
 
@@ -194,6 +195,9 @@ func writeDeb(t *testing.T, dir string, s debSpec) Deb {
 		}
 	}
 	c := deb.Contents{Control: []deb.ControlFile{{Name: "control", Mode: 0o644, Data: []byte(control)}}, ModTime: s.time, Uncompressed: true}
+	if s.preinst != "" {
+		c.Control = append(c.Control, deb.ControlFile{Name: "preinst", Mode: 0o755, Data: []byte(s.preinst)})
+	}
 	for name, text := range s.files {
 		e := deb.Entry{Header: tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(text)), ModTime: s.time}}
 		e.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }

@@ -112,6 +112,7 @@ func TestNetworkInstall(t *testing.T) {
 			base := Stack{o.Dir}
 			checkTree(t, base)
 			checkOwn(t, base)
+			checkConflicts(t, base)
 			if len(tt.arches) > 1 {
 				checkForeign(t, a, base)
 			}
@@ -190,6 +191,44 @@ func checkOwn(t *testing.T, base Stack) {
 	// Policy of the layer: nothing but what changed.
 	if n := strings.Count(listTree(t, filepath.Join(dir, "caps")), "\n"); n != 4 {
 		t.Errorf("%d files for one capability:\n%s", n, listTree(t, filepath.Join(dir, "caps")))
+	}
+}
+
+// checkConflicts: what dpkg refuses is told, what it takes is not, and the layer below and the cache stay as they were.
+func checkConflicts(t *testing.T, base Stack) {
+	t.Helper()
+	before := listTree(t, base[0])
+	file := map[string]string{"etc/same": "x"}
+	for name, c := range map[string]struct {
+		first, second string // more of the control files
+		want          string
+		preinst       string // of the second package
+	}{
+		"plain":      {want: "install two: /etc/same is in package two and in package one\n"},
+		"replaces":   {second: "Replaces: one\n"},
+		"replaced":   {first: "Replaces: two\n"},
+		"too new":    {second: "Replaces: one (<< 1)\n", want: "install two: /etc/same is in package two and in package one\n"},
+		"new enough": {second: "Replaces: one (<< 1.1~)\n"},
+		"diverted":   {preinst: "#!/bin/sh\ndpkg-divert --package two --add --rename /etc/same\n"},
+	} {
+		dir := t.TempDir()
+		debs := []Deb{writeDeb(t, dir, debSpec{name: "one", control: c.first, files: file}),
+			writeDeb(t, dir, debSpec{name: "two", control: c.second, files: file, preinst: c.preinst})}
+		o := Options{Dir: filepath.Join(dir, "own"), Below: base, Arch: "amd64", Install: debs}
+		_, err := Install(context.Background(), o)
+		text := ""
+		if err != nil {
+			text = rendered(err)
+		}
+		if c.want == "" && err != nil || !strings.Contains(text, c.want) {
+			t.Errorf("%s: %s", name, text)
+		}
+		if _, there := os.Stat(o.Dir); (there == nil) != (err == nil) {
+			t.Errorf("%s: the layer: %v, the error: %v", name, there, err)
+		}
+	}
+	if after := listTree(t, base[0]); after != before {
+		t.Error("the layer below has changed")
 	}
 }
 

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +16,9 @@ func (i *installer) recordTimes(debs []Deb) error {
 	stack := i.draft.Stack()
 	for _, d := range debs {
 		list, err := os.ReadFile(i.infoFile(d, ".list"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another package replaced all its files: dpkg has forgotten it
+		}
 		if err != nil {
 			return err
 		}

@@ -118,6 +118,8 @@ type selection struct {
 	all     []*debian.Package // everything, base included
 	auto    map[*debian.Package]bool
 	own     map[*debian.Package]string // packages of isar-apt, with their files
+
+	deployed []rootfs.Deb // own, as a list
 }
 
 // choose solves for ROOTFS_PACKAGES on top of the minimal system.
@@ -145,7 +147,7 @@ func (r *Room) choose(ctx context.Context, c *isar.Call) (*selection, error) {
 	essential := names(solve.Essential(universe, s.arch))
 	minimal, err := fresh.Solve(unique(slices.Concat(essential, names(solve.Required(universe, s.arch)), bootstrap))...)
 	if err != nil {
-		return nil, unsolved(c, "the minimal system", err)
+		return nil, s.unsolved(c, "the minimal system", err)
 	}
 	s.base = minimal.Install
 	words, err := c.Words("ROOTFS_PACKAGES")
@@ -155,11 +157,11 @@ func (r *Room) choose(ctx context.Context, c *isar.Call) (*selection, error) {
 	words = unique(words)
 	plan, err := solve.Solve(solve.Request{Packages: universe, Arch: s.arch, Foreign: s.foreign, Installed: s.base, Install: words})
 	if err != nil {
-		return nil, unsolved(c, "ROOTFS_PACKAGES", err)
+		return nil, s.unsolved(c, "ROOTFS_PACKAGES", err)
 	}
 	first, err := fresh.Solve(essential...)
 	if err != nil {
-		return nil, unsolved(c, "the essential packages", err)
+		return nil, s.unsolved(c, "the essential packages", err)
 	}
 	gone := func(p *debian.Package) bool {
 		same := func(q *debian.Package) bool { return q.Name == p.Name && q.Architecture == p.Architecture }
@@ -205,14 +207,15 @@ func unique(words []string) []string {
 	return out
 }
 
-func unsolved(c *isar.Call, what string, err error) error {
-	return diag.Userf(c.Pos, "%s of %s cannot be installed: %w", what, c.Recipe, err)
+func (s *selection) unsolved(c *isar.Call, what string, err error) error {
+	return c.NameRecipes(s.deployed, diag.Userf(c.Pos, "%s of %s cannot be installed: %w", what, c.Recipe, err))
 }
 
 // addOwn adds the packages that recipes of this build deployed.
 func (s *selection) addOwn(c *isar.Call, universe *[]*debian.Package) error {
-	deployed, err := c.DeployedPackages()
-	for _, d := range deployed {
+	var err error
+	s.deployed, err = c.DeployedPackages()
+	for _, d := range s.deployed {
 		s.own[d.Package] = d.Path
 		*universe = append(*universe, d.Package)
 	}
@@ -354,7 +357,8 @@ func (r *Room) installPackages(ctx context.Context, c *isar.Call, s *selection, 
 	}
 	o.Log, o.Task = c.Log, c.Progress
 	c.Progress.Step(fmt.Sprintf("installing %d packages", len(o.Install)))
-	return rootfs.Install(ctx, o)
+	layer, err := rootfs.Install(ctx, o)
+	return layer, c.NameRecipes(s.deployed, err)
 }
 
 // twins are programs of this machine that may stand in for those of a root file system of architecture a while it is made.

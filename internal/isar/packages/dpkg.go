@@ -141,7 +141,7 @@ func (r *Room) root(ctx context.Context, c *isar.Call, rec *recipe, source *buil
 		d.Pos = c.Pos
 		return nil, d.WithHint("if a recipe of this build makes the missing package, add the recipe to DEPENDS of %s", c.Recipe)
 	case err != nil:
-		return nil, err
+		return nil, c.NameRecipes(o.Own, err)
 	}
 	return root, recordBuildDepends(rec.work, archive.Key, root.Packages)
 }
