@@ -149,6 +149,8 @@ func checkPackagesInImage(t *testing.T, image string) {
 		{"dpkg-query -W -f '${Version}\\n' ncompress | grep -c '+n3x$'", "1"},
 		{"lsmod | grep -o '^test_module'", "test_module"},
 		{"grep -c '^test-module$' /etc/modules", "1"},
+		{"cat /etc/hostname", "packages"},
+		{"stat -f -c %T /mnt /run", "tmpfs\ntmpfs"},
 		{"dpkg --audit | wc -l", "0"},
 		{"cd / && md5sum --quiet -c /var/lib/dpkg/info/test-*.md5sums && echo unchanged", "unchanged"},
 	})

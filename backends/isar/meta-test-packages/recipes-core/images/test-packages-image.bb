@@ -11,6 +11,8 @@ TEST_PACKAGES ?= "test-autotools test-cmake test-greet test-config test-prebuilt
 TEST_PACKAGES:append:qemuamd64 = " test-module-${KERNEL_NAME}"
 IMAGE_INSTALL += "${TEST_PACKAGES}"
 
+CUSTOMIZATIONS = "test-hostname"
+
 # A machine's overlay may add compressed disks, which take longer than all else here.
 IMAGE_FSTYPES = "ext4"
 IMAGE_FSTYPES:remove = "wic.zst"
