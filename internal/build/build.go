@@ -74,6 +74,8 @@ type session struct {
 	used     *toolRecord
 	lock     *Lock // nil without a lock file
 	ran      counter
+	spare    map[*taskgraph.Task]bool // not run now: nothing needs what they make
+	whole    bool                     // all tasks are looked at afterwards: none is spare
 }
 
 // maxPlans bounds how often a build is planned anew; each time some recipe has found out something about itself.
@@ -118,6 +120,9 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if err := s.force(); err != nil {
+		return nil, err
+	}
+	if err := s.findSpare(); err != nil {
 		return nil, err
 	}
 	threads, err := s.threads()

@@ -43,7 +43,7 @@ func (s *session) jobs() []runqueue.Job {
 	}
 	var jobs []runqueue.Job
 	for _, t := range s.graph.Tasks {
-		if t.Name == "do_rootfs_install" {
+		if t.Name == "do_rootfs_install" && !s.spare[t] {
 			jobs = append(jobs, s.ahead(t))
 		}
 	}
@@ -90,7 +90,7 @@ func taskName(t *taskgraph.Task) string {
 
 // runTask runs a task unless its stamp says that it is done.
 func (s *session) runTask(ctx context.Context, t *taskgraph.Task) error {
-	if t.NoExec {
+	if t.NoExec || s.spare[t] {
 		return nil
 	}
 	st, err := newStamp(t)
@@ -104,6 +104,10 @@ func (s *session) runTask(ctx context.Context, t *taskgraph.Task) error {
 	s.ran.add()
 	task := s.o.Progress.Task(taskName(t))
 	err = s.execute(ctx, t, st, task)
+	if again := (*isar.PlanAgain)(nil); errors.As(err, &again) {
+		task.Defer()
+		return err
+	}
 	task.End(err)
 	return err
 }

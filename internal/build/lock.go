@@ -141,6 +141,7 @@ func MakeLock(ctx context.Context, o Options, epoch int64) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.whole = true
 	if _, err := s.run(ctx); err != nil {
 		return nil, err
 	}

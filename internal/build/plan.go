@@ -26,6 +26,9 @@ func Plan(ctx context.Context, o Options) ([]PlannedTask, error) {
 	if err := s.plan(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.findSpare(); err != nil {
+		return nil, err
+	}
 	var out []PlannedTask
 	for _, t := range s.graph.Tasks {
 		p := PlannedTask{Name: taskName(t), ID: t.ID(), Recipe: t.Recipe.File, Signature: t.Signature}
@@ -36,7 +39,7 @@ func Plan(ctx context.Context, o Options) ([]PlannedTask, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Done = t.NoExec || !t.NoStamp && st.valid()
+		p.Done = t.NoExec || s.spare[t] || !t.NoStamp && st.valid()
 		out = append(out, p)
 	}
 	return out, nil

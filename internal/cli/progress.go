@@ -66,6 +66,8 @@ func (p *plainLines) Event(e progress.Event) {
 		fmt.Fprintf(p.w, "start  %s\n", e.Task)
 	case progress.Finished:
 		fmt.Fprintf(p.w, "done   %s (%.1f s)\n", e.Task, e.Took.Seconds())
+	case progress.Deferred:
+		fmt.Fprintf(p.w, "later  %s (%.1f s)\n", e.Task, e.Took.Seconds())
 	case progress.Failed:
 		fmt.Fprintf(p.w, "FAILED %s (%.1f s)\n", e.Task, e.Took.Seconds())
 	case progress.Line:
@@ -123,9 +125,12 @@ func (t *terminal) Event(e progress.Event) {
 		t.cached++
 	case progress.Line:
 		t.print(withTask(e))
-	case progress.Finished, progress.Failed:
+	case progress.Finished, progress.Failed, progress.Deferred:
 		if at >= 0 {
 			t.tasks = slices.Delete(t.tasks, at, at+1)
+		}
+		if e.Kind == progress.Deferred {
+			break
 		}
 		mark := "\x1b[32m✔\x1b[0m"
 		if e.Kind == progress.Failed {

@@ -19,6 +19,7 @@ const (
 	Finished Kind = "finished"
 	Cached   Kind = "cached" // the result was taken from the cache; the task did not run
 	Failed   Kind = "failed"
+	Deferred Kind = "deferred" // others have to run before the task, which then runs again
 )
 
 // Event is one step of one task.
@@ -109,6 +110,13 @@ func (t *Task) End(err error) {
 		e.Kind, e.Text = Failed, err.Error()
 	}
 	t.event(e)
+}
+
+// Defer ends a task that has found out that others have to run before it.
+func (t *Task) Defer() {
+	if t != nil {
+		t.event(Event{Kind: Deferred, Took: t.s.now().Sub(t.start)})
+	}
 }
 
 func (t *Task) event(e Event) {

@@ -24,6 +24,7 @@ func TestStream(t *testing.T) {
 	task.End(errors.New("boom"))
 	s.Cached("b")
 	s.Printf("whole")
+	s.Task("c").Defer()
 	for i := range got {
 		if got[i].Time.IsZero() {
 			t.Errorf("event %d has no time", i)
@@ -31,7 +32,8 @@ func TestStream(t *testing.T) {
 		got[i].Time = time.Time{}
 	}
 	want := record{{Kind: Started, Task: "a"}, {Kind: Progress, Task: "a", Text: "x"}, {Kind: Progress, Task: "a", Done: 1, Total: 2, Unit: "bytes"},
-		{Kind: Line, Task: "a", Text: "l"}, {Kind: Failed, Task: "a", Text: "boom", Took: 5 * time.Second}, {Kind: Cached, Task: "b"}, {Kind: Line, Text: "whole"}}
+		{Kind: Line, Task: "a", Text: "l"}, {Kind: Failed, Task: "a", Text: "boom", Took: 5 * time.Second}, {Kind: Cached, Task: "b"}, {Kind: Line, Text: "whole"},
+		{Kind: Started, Task: "c"}, {Kind: Deferred, Task: "c", Took: 2 * time.Second}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -44,5 +46,6 @@ func TestNilIsSilent(t *testing.T) {
 	s.Cached("x")
 	task := s.Task("x")
 	task.Step("x")
+	task.Defer()
 	task.End(nil) // must not panic
 }
