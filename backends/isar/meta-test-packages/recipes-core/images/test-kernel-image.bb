@@ -5,7 +5,8 @@ inherit image
 PV = "1.0"
 
 KERNEL_IMAGE_PKG = "linux-image-tiny"
-IMAGE_PREINSTALL += "systemd systemd-sysv udev dbus kmod"
+# zstd: the kernel unpacks no other initrd.
+IMAGE_PREINSTALL += "systemd systemd-sysv udev dbus kmod zstd"
 IMAGE_INSTALL += "test-module-tiny"
 
 IMAGE_FSTYPES = "ext4"
