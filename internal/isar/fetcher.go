@@ -174,6 +174,11 @@ func parseSources(c *Call, v map[string]string) ([]*fetch.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	for name := range flags {
+		if flags[name], _, err = c.Data.VarFlag("SRC_URI", name, true); err != nil {
+			return nil, err
+		}
+	}
 	place := func(flag string) diag.Pos {
 		for _, e := range slices.Backward(c.Data.History("SRC_URI")) {
 			if e.Flag == flag && e.Pos.File != "" {

@@ -1,6 +1,11 @@
 package isar
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"n3x/internal/bitbake/datastore"
+)
 
 func TestUnpackLimit(t *testing.T) {
 	t.Parallel()
@@ -13,5 +18,24 @@ func TestUnpackLimit(t *testing.T) {
 		if got, err := unpackLimit(s); err == nil {
 			t.Errorf("%q is read as %d", s, got)
 		}
+	}
+}
+
+// A checksum may come from a variable, chosen by another one.
+func TestChecksumFromVariables(t *testing.T) {
+	t.Parallel()
+	d := datastore.New()
+	sum := strings.Repeat("ab", 32)
+	for name, value := range map[string]string{"ARCH": "amd64", "SUM_amd64": sum} {
+		if err := d.SetVar(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.SetVarFlag("SRC_URI", "x.sha256sum", "${SUM_${ARCH}}"); err != nil {
+		t.Fatal(err)
+	}
+	sources, err := parseSources(&Call{Task: Task{Data: d}}, map[string]string{"SRC_URI": "https://example.org/a.tar;name=x", "WORKDIR": "/w"})
+	if err != nil || sources[0].Sums["sha256"] != sum {
+		t.Errorf("%v, %+v", err, sources)
 	}
 }
