@@ -257,7 +257,10 @@ func (s *session) wire() error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{dl, cache} {
+	for i, dir := range []string{dl, cache} {
+		if name := []string{"DL_DIR", "SSTATE_DIR"}[i]; !filepath.IsAbs(dir) {
+			return diag.Userf(diag.Pos{}, "%s is %q, which is not an absolute path", name, dir).WithHint("set it in conf/local.conf; in ${HOME}/x the variable HOME may be missing")
+		}
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return diag.Userf(diag.Pos{}, "make cache folder: %w", err).WithHint("set DL_DIR and SSTATE_DIR to folders that you can write to")
 		}

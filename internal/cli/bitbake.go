@@ -131,7 +131,7 @@ func (a *app) bitbake() *cobra.Command {
 }
 
 // buildFolder is the folder with conf/bblayers.conf that BBPATH names, the current one, one above it, or BUILDDIR.
-func (a *app) buildFolder() (string, error) {
+func (a *app) buildFolder() (_ string, err error) {
 	candidates := filepath.SplitList(a.env["BBPATH"])
 	for dir := a.dir; ; dir = filepath.Dir(dir) {
 		candidates = append(candidates, dir)
@@ -144,7 +144,10 @@ func (a *app) buildFolder() (string, error) {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(dir, "conf", "bblayers.conf")); err == nil {
-			return filepath.Abs(dir)
+			if dir, err = filepath.Abs(dir); err == nil {
+				err = checkBuildFolder(dir)
+			}
+			return dir, err
 		}
 	}
 	return "", diag.Userf(diag.Pos{}, "there is no conf/bblayers.conf here: %s is not a build folder", a.dir).

@@ -11,8 +11,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -54,6 +56,7 @@ var (
 
 // Main runs the program: args[0] is the name it was called by. It returns the exit status.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	ensureHome()
 	a := &app{name: "n3x", stdin: stdin, stdout: stdout, stderr: stderr, env: build.Environment(os.Environ())}
 	defer func() {
 		if p := recover(); p != nil {
@@ -69,6 +72,17 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		err = a.dispatch(args)
 	}
 	return a.finish(err)
+}
+
+// ensureHome gives HOME the value of the user database where services and containers leave it out: overlays have their
+// caches below it. Inside the sandbox every user is root, and has the HOME of outside.
+func ensureHome() {
+	if os.Getenv("HOME") != "" || sandbox.Inside() {
+		return
+	}
+	if u, err := user.LookupId(strconv.Itoa(os.Getuid())); err == nil && u.HomeDir != "" {
+		os.Setenv("HOME", u.HomeDir) //nolint:errcheck // a name and a value without NUL
+	}
 }
 
 // withSignals cancels the context on SIGINT and SIGTERM, with a cause that tells which.

@@ -13,12 +13,20 @@ import (
 	"n3x/internal/yaml"
 )
 
+// checkBuildFolder refuses a build folder that lists of paths cannot hold.
+func checkBuildFolder(dir string) error {
+	if !strings.ContainsAny(dir, " \t\n:") {
+		return nil
+	}
+	return diag.Userf(diag.Pos{}, "the path of the build folder %q has a space or a colon in it, which separate paths in metadata", dir).
+		WithHint("move the project, or make the build folder elsewhere (kas: KAS_BUILD_DIR)")
+}
+
 // checkLayers refuses a layer that is not there, at the place of the kas file that names it, and folders that BitBake's
 // variables cannot hold: lists of paths are separated by spaces (BBLAYERS, BBFILES) and colons (BBPATH, FILESPATH).
 func checkLayers(p *kas.Project) error {
-	if strings.ContainsAny(p.BuildDir, " \t\n:") {
-		return diag.Userf(diag.Pos{}, "the path of the build folder %q has a space or a colon in it, which separate paths in metadata", p.BuildDir).
-			WithHint("move the project, or set KAS_BUILD_DIR to another folder")
+	if err := checkBuildFolder(p.BuildDir); err != nil {
+		return err
 	}
 	for _, r := range p.Repos {
 		for _, l := range r.Layers {
