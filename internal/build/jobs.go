@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"n3x/internal/atomicfile"
 	"n3x/internal/bitbake/datastore"
@@ -108,8 +109,17 @@ func (s *session) runTask(ctx context.Context, t *taskgraph.Task) error {
 		task.Defer()
 		return err
 	}
+	err = s.fullDisk(t, err)
 	task.End(err)
 	return err
+}
+
+// fullDisk says so when what n3x writes beside a task, its stamp and its record, found no space; tasks themselves do.
+func (s *session) fullDisk(t *taskgraph.Task, err error) error {
+	if said := (*diag.Error)(nil); !errors.Is(err, syscall.ENOSPC) || errors.As(err, &said) {
+		return err
+	}
+	return isar.DiskFull(diag.Pos{File: filepath.Clean(t.Recipe.File)}, err, s.o.TopDir)
 }
 
 // taskOf is a task of the graph as the engine takes it.

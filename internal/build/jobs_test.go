@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"n3x/internal/bitbake/recipe"
+	"n3x/internal/diag"
 	"n3x/internal/isar"
 	"n3x/internal/runqueue"
 	"n3x/internal/siginfo"
@@ -182,6 +185,22 @@ func TestPythonTasksRunOtherFunctions(t *testing.T) {
 	b.fails = "first"
 	if _, err := b.build(t, Options{}, first); err == nil || !strings.Contains(err.Error(), "no luck") || strings.Contains(err.Error(), "bbclass") {
 		t.Errorf("a function that fails below Python: %v", err)
+	}
+}
+
+func TestFullDiskBesideATask(t *testing.T) {
+	t.Parallel()
+	s := &session{o: Options{TopDir: "/top"}}
+	task := &taskgraph.Task{Recipe: &recipe.Recipe{File: "/layer/app.bb"}}
+	err := s.fullDisk(task, fmt.Errorf("write: %w", &os.PathError{Op: "write", Path: "/top/tmp/siginfo/8b/x", Err: syscall.ENOSPC}))
+	var d *diag.Error
+	if !errors.As(err, &d) || !strings.HasPrefix(d.Text, "the disk is full: write") || d.Pos.File != "/layer/app.bb" || !strings.Contains(d.Hint, "`df -h /top/tmp/siginfo/8b`") {
+		t.Errorf("got %v", err)
+	}
+	for _, other := range []error{nil, os.ErrPermission, diag.Userf(diag.Pos{}, "no: %w", syscall.ENOSPC)} {
+		if got := s.fullDisk(task, other); got != other {
+			t.Errorf("%v became %v", other, got)
+		}
 	}
 }
 

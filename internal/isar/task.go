@@ -123,15 +123,7 @@ const lastLines = 20
 func (c *Call) explain(err error, logPath string) error {
 	var d *diag.Error
 	if errors.Is(err, syscall.ENOSPC) {
-		full := diag.Failedf(c.Pos, "the disk is full: %w", err)
-		if errors.As(err, &d) && d.Hint != "" {
-			return full
-		}
-		dir := filepath.Dir(logPath)
-		if p := (*os.PathError)(nil); errors.As(err, &p) {
-			dir = filepath.Dir(p.Path)
-		}
-		return full.WithHint("free some space (`df -h %s`) and run the same command again", dir)
+		return DiskFull(c.Pos, err, filepath.Dir(logPath))
 	}
 	// The task's name comes from the run queue, and one mention of the recipe is enough.
 	pos, text := c.Pos, err.Error()
@@ -151,6 +143,20 @@ func (c *Call) explain(err error, logPath string) error {
 		out.WithNote("to run this task again: %s", c.Replay(c))
 	}
 	return out
+}
+
+// DiskFull turns an error that ENOSPC is the cause of into one that says so and what to do; dir is on the disk unless the
+// error names a better path. An error with a hint of its own keeps it.
+func DiskFull(pos diag.Pos, err error, dir string) error {
+	full := diag.Failedf(pos, "the disk is full: %w", err)
+	var d *diag.Error
+	if errors.As(err, &d) && d.Hint != "" {
+		return full
+	}
+	if p := (*os.PathError)(nil); errors.As(err, &p) {
+		dir = filepath.Dir(p.Path)
+	}
+	return full.WithHint("free some space (`df -h %s`) and run the same command again", dir)
 }
 
 // tailOf gives the last n lines of a file, "" when it cannot be read.
