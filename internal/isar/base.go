@@ -20,6 +20,8 @@ func BaseNatives(o Outside) map[string]Native {
 		"base.fetch":              func(ctx context.Context, c *Call) error { return doFetch(ctx, c, o) },
 		"base.unpack":             func(ctx context.Context, c *Call) error { return doUnpack(ctx, c, o) },
 		"base-apt.cache":          func(ctx context.Context, c *Call) error { return o.Archives.cacheBaseApt(ctx, c) },
+		"deb-dl-dir.sources":      func(ctx context.Context, c *Call) error { return o.Archives.cacheSources(ctx, c) },
+		"deb-dl-dir.debug":        func(ctx context.Context, c *Call) error { return o.Archives.cacheDebug(ctx, c) },
 		"base.clean":              doClean,
 		"base.cleansstate":        doClean,
 		"base.cleanall":           doCleanAll,

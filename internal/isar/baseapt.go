@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -151,7 +152,31 @@ func (a *Archives) cacheBaseApt(ctx context.Context, c *Call) error {
 	if err != nil || b == nil {
 		return err
 	}
-	return b.update(ctx, c.Data, o, func(text string) { c.Progress.Line("WARNING: " + text) })
+	if err := b.update(ctx, c.Data, o, func(text string) { c.Progress.Line("WARNING: " + text) }); err != nil {
+		return err
+	}
+	features, err := c.Words("BASE_REPO_FEATURES")
+	if err != nil || !slices.Contains(features, "cache-deb-src") {
+		return err
+	}
+	return b.complete(c)
+}
+
+// complete refuses a repository that lacks sources, as ISAR's repo_sanity_test.
+func (b *baseApt) complete(c *Call) error {
+	var missing []string
+	err := b.repo.Change(func(t *repo.Change) error {
+		missing = t.MissingSources()
+		return nil
+	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	e := diag.Userf(c.Data.LastSet("BASE_REPO_FEATURES"), "base-apt is to have all sources (BASE_REPO_FEATURES has cache-deb-src), but lacks %d", len(missing))
+	for _, m := range missing[:min(len(missing), 20)] {
+		e.WithNote("%s", m)
+	}
+	return e.WithHint("build once with the network and without ISAR_USE_CACHED_BASE_REPO, so that they come to DL_DIR; packages there that are no longer on offer have none: remove these, or take cache-deb-src away")
 }
 
 // Truth is BitBake's bb.utils.to_boolean of a variable: set, and not one of the words for no.

@@ -28,8 +28,8 @@ deb_dl_dir_export() {
 }
 
 debsrc_download() {
-    die "debsrc_download needs apt in a root file system; sources of Debian packages come by SRC_URI = \"apt://NAME\""
+    die "debsrc_download needs apt in a root file system; set BASE_REPO_FEATURES = \"cache-deb-src\", or take single sources by SRC_URI = \"apt://NAME\""
 }
 dbg_pkgs_download() {
-    die "dbg_pkgs_download needs apt in a root file system, which n3x does not use"
+    die "dbg_pkgs_download needs apt in a root file system; set BASE_REPO_FEATURES = \"cache-dbg-pkgs\""
 }

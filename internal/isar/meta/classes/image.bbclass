@@ -233,6 +233,23 @@ do_deploy() {
 }
 addtask deploy before do_build after do_image
 
+# With BASE_REPO_FEATURES cache-deb-src the sources of all packages that were downloaded come to DL_DIR, and so to base-apt;
+# with cache-dbg-pkgs those with debug symbols do.
+CACHE_DEB_SRC = "${@bb.utils.contains('BASE_REPO_FEATURES', 'cache-deb-src', '1', '0', d)}"
+do_cache_deb_src[network] = "${TASK_USE_NETWORK}"
+do_cache_deb_src() {
+    n3x_native deb-dl-dir.sources
+}
+python() {
+    if bb.utils.to_boolean(d.getVar('CACHE_DEB_SRC')):
+        bb.build.addtask('do_cache_deb_src', 'do_deploy', 'do_image', d)
+}
+
+ROOTFS_POSTPROCESS_COMMAND:prepend = "${@bb.utils.contains('BASE_REPO_FEATURES', 'cache-dbg-pkgs', 'cache_dbg_pkgs', '', d)} "
+cache_dbg_pkgs() {
+    n3x_native deb-dl-dir.debug
+}
+
 # *.list files of SRC_URI replace the sources of the finished image.
 def apt_list_files(d):
     lists = []

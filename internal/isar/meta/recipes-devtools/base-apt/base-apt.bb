@@ -11,10 +11,3 @@ do_cache() {
     n3x_native base-apt.cache
 }
 addtask cache before do_build
-
-# Said once for each configuration, since nothing else would tell.
-python() {
-    for feature in ['cache-deb-src', 'cache-dbg-pkgs']:
-        if feature in (d.getVar('BASE_REPO_FEATURES') or '').split():
-            bb.warn("BASE_REPO_FEATURES has %s, which n3x does not do yet: no sources and no debug symbols are downloaded for base-apt" % feature)
-}
