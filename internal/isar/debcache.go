@@ -102,9 +102,13 @@ func (a *Archives) cacheSources(ctx context.Context, c *Call) error {
 	for _, r := range wanted {
 		g.Go(func() error {
 			c.Progress.Step("fetching source package " + r.String())
+			dir := filepath.Join(p.sources, r.Name)
 			found, err := p.archive.Client.FindSource(ctx, r, nil)
 			if err == nil {
-				_, err = p.archive.Client.FetchSource(ctx, found, filepath.Join(p.sources, r.Name), nil)
+				_, err = p.archive.Client.FetchSource(ctx, found, dir, nil)
+			}
+			if err != nil {
+				os.Remove(dir) // when it is empty
 			}
 			if err != nil && ctx.Err() != nil {
 				return ctx.Err()

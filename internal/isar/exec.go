@@ -267,7 +267,7 @@ func (c *Call) script(name, text string) (string, error) {
 	}
 	for _, e := range exports {
 		key, value, _ := strings.Cut(e, "=")
-		fmt.Fprintf(&b, "export %s=%s\n", key, shellQuote(value))
+		fmt.Fprintf(&b, "export %s=%s\n", key, sandbox.Quote(value))
 	}
 	functions := map[string]string{}
 	if err := c.reach(text, functions); err != nil {
@@ -287,7 +287,7 @@ func (c *Call) script(name, text string) (string, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(&b, "\ncd %s\n%s\n", shellQuote(dir), name)
+	fmt.Fprintf(&b, "\ncd %s\n%s\n", sandbox.Quote(dir), name)
 	return b.String(), nil
 }
 
@@ -365,5 +365,3 @@ func (c *Call) exports() ([]string, error) {
 func exportable(name string) bool {
 	return word.FindString(name) == name && !strings.Contains(name, "-")
 }
-
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
