@@ -130,7 +130,7 @@ func taskOf(t *taskgraph.Task) isar.Task {
 // ahead makes the layers of Debian packages of a root file system while the packages of this build are still being made:
 // mostly these do not change what is chosen. If they do, or if this fails, do_rootfs_install does it itself.
 func (s *session) ahead(t *taskgraph.Task) runqueue.Job {
-	return runqueue.Job{Name: taskName(t) + " (ahead)", Run: func(ctx context.Context) error {
+	return runqueue.Job{Name: taskName(t) + " (ahead)", Ahead: true, Run: func(ctx context.Context) error {
 		st, err := newStamp(t)
 		if err != nil || st.valid() {
 			return nil
@@ -138,8 +138,11 @@ func (s *session) ahead(t *taskgraph.Task) runqueue.Job {
 		p := s.o.Progress.Task("Debian packages of " + t.Recipe.PN)
 		run := taskOf(t)
 		run.Progress = p
-		err = s.engine.Aside(ctx, run, s.room.Ahead)
-		p.End(err)
+		if err = s.engine.Aside(ctx, run, s.room.Ahead); ctx.Err() != nil {
+			p.Defer()
+		} else {
+			p.End(err)
+		}
 		return nil
 	}}
 }

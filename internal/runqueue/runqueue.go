@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type Job struct {
 	Name  string // e.g. "mc:qemuamd64-trixie:isar-k3s-image-base:do_rootfs_install"
 	Needs []int  // indices of the jobs that must have succeeded before; all smaller than the job's own index
 	Run   func(ctx context.Context) error
+	Ahead bool // it only helps jobs to come: it is cancelled once no further job will start, and its failure is not told then
 }
 
 // Options changes how jobs are run. The zero value runs one at a time and stops at the first failure.
@@ -59,6 +61,8 @@ func Run(ctx context.Context, jobs []Job, o Options) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	aheadCtx, cancelAhead := context.WithCancel(ctx)
+	defer cancelAhead()
 	states := make([]state, len(jobs))
 	results := make(chan result)
 	active, stopping := 0, false
@@ -76,13 +80,20 @@ func Run(ctx context.Context, jobs []Job, o Options) error {
 			case done:
 				states[i] = running
 				active++
-				go func() { results <- result{i, jobs[i].Run(ctx)} }()
+				jobCtx := ctx
+				if jobs[i].Ahead {
+					jobCtx = aheadCtx
+				}
+				go func() { results <- result{i, jobs[i].Run(jobCtx)} }()
 			case failed:
 				states[i] = skipped
 			}
 		}
 	}
 	for start(); active > 0; start() {
+		if stopping || !slices.Contains(states, waiting) {
+			cancelAhead() // nothing is to come that it could help
+		}
 		r := <-results
 		active--
 		if r.err == nil {
@@ -90,7 +101,8 @@ func Run(ctx context.Context, jobs []Job, o Options) error {
 			continue
 		}
 		states[r.index] = failed
-		if !errors.Is(r.err, context.Canceled) || ctx.Err() == nil {
+		cancelled := ctx.Err() != nil || jobs[r.index].Ahead && aheadCtx.Err() != nil
+		if !errors.Is(r.err, context.Canceled) || !cancelled {
 			failures = append(failures, &Failure{jobs[r.index].Name, r.err})
 		}
 		if !o.KeepGoing {

@@ -151,3 +151,48 @@ func TestAllFailuresAreReported(t *testing.T) {
 		t.Errorf("no jobs: %v", err)
 	}
 }
+
+// A job that works ahead is cancelled when what it helps will not come: after a failure, and when all else is done.
+func TestAheadIsCancelled(t *testing.T) {
+	t.Parallel()
+	for _, o := range []Options{{Parallel: 2}, {Parallel: 2, KeepGoing: true}} {
+		cancelled := false
+		started := make(chan struct{})
+		fault := errors.New("fault")
+		err := Run(t.Context(), []Job{
+			{Name: "ahead", Ahead: true, Run: func(ctx context.Context) error {
+				close(started)
+				<-ctx.Done()
+				cancelled = true
+				return ctx.Err()
+			}},
+			{Name: "fails", Run: func(context.Context) error { <-started; return fault }},
+			{Name: "after", Needs: []int{1}, Run: func(context.Context) error { return nil }},
+		}, o)
+		if !errors.Is(err, fault) || errors.Is(err, context.Canceled) || !cancelled {
+			t.Errorf("%+v: %v, cancelled: %t", o, err, cancelled)
+		}
+	}
+}
+
+// While something is to come, it goes on.
+func TestAheadGoesOn(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	err := Run(t.Context(), []Job{
+		{Name: "ahead", Ahead: true, Run: func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return errors.New("cancelled too early")
+			case <-release:
+				return nil
+			}
+		}},
+		{Name: "first", Run: func(context.Context) error { return nil }},
+		{Name: "second", Needs: []int{1}, Run: func(context.Context) error { close(release); return nil }},
+		{Name: "third", Needs: []int{0, 2}, Run: func(context.Context) error { return nil }},
+	}, Options{Parallel: 2})
+	if err != nil {
+		t.Error(err)
+	}
+}
