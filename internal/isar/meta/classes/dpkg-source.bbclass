@@ -12,6 +12,9 @@ DEBIAN_SOURCE ?= "${BPN}"
 # The archive is read once, by the build: fast compression is worth more than a small file. Times in it are those of the
 # changelog, so that a commit elsewhere does not change it.
 do_dpkg_source() {
+    if [ ! -f "${WORKDIR}/${PPS}/debian/changelog" ]; then
+        bbfatal "${S} has no debian/changelog, so it is no source package; bring a debian folder with the sources, or let do_prepare_build call deb_debianize"
+    fi
     deb_source_name=$(dpkg-parsechangelog --show-field Source --file "${WORKDIR}/${PPS}/debian/changelog")
     if [ "$deb_source_name" = unknown ]; then
         bbfatal "debian/changelog of ${PN} does not begin with 'name (version) distribution; urgency=level', but with '$(head -n 1 "${WORKDIR}/${PPS}/debian/changelog")'; is CHANGELOG_V (${CHANGELOG_V}) a Debian version?"
