@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,9 @@ import (
 
 	"n3x/internal/diag"
 )
+
+// partial is the folder of unfinished files.
+const partial = "partial"
 
 // download is one file to fetch and verify.
 type download struct {
@@ -75,13 +79,17 @@ func (c *Client) fetch(ctx context.Context, d download, tick func(int64)) error 
 
 // openPart opens the unfinished file, waiting for another process that writes it, and takes over what it holds.
 func openPart(ctx context.Context, d download, tick func(int64)) (*partFile, error) {
-	for _, dir := range []string{filepath.Dir(d.part), filepath.Dir(d.dest)} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, err
-		}
+	if err := os.MkdirAll(filepath.Dir(d.dest), 0o777); err != nil {
+		return nil, err
 	}
 	for {
+		if err := os.MkdirAll(filepath.Dir(d.part), 0o777); err != nil {
+			return nil, err
+		}
 		f, err := os.OpenFile(d.part, os.O_RDWR|os.O_CREATE, 0o666)
+		if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+			continue // another process is done with the folder, and has removed it
+		}
 		if err != nil {
 			return nil, err
 		}

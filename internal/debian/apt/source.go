@@ -145,7 +145,9 @@ func (c *Client) FetchSource(ctx context.Context, p *SourcePackage, dir string, 
 		m.expect(f.Size)
 		g.Go(func() error { return c.fetchSourceFile(ctx, p, f, paths[i], m) })
 	}
-	return paths, g.Wait()
+	err := g.Wait()
+	os.Remove(filepath.Join(dir, partial)) // when it is empty: apt-get would not leave it in a folder of sources
+	return paths, err
 }
 
 func (c *Client) fetchSourceFile(ctx context.Context, p *SourcePackage, f SourceFile, dest string, m *meter) error {
@@ -155,14 +157,12 @@ func (c *Client) fetchSourceFile(ctx context.Context, p *SourcePackage, f Source
 	}
 	d := download{
 		url: join(c.locate(p.Index.URI).uri, p.Directory+"/"+f.Name), dest: dest, size: f.Size, sha256: f.SHA256,
-		part: filepath.Join(filepath.Dir(dest), "partial", f.SHA256+".part"), what: f.Name + " of source package " + p.ID(),
+		part: filepath.Join(filepath.Dir(dest), partial, f.SHA256+".part"), what: f.Name + " of source package " + p.ID(),
 	}
 	if local, ok := localPath(d.url); ok {
 		return c.copySource(d, local)
 	}
-	err := c.transfer(ctx, d, m)
-	os.Remove(filepath.Dir(d.part)) // when it is empty: apt-get would not leave it in a folder of sources
-	return err
+	return c.transfer(ctx, d, m)
 }
 
 // copySource brings a file from a repository on this machine.

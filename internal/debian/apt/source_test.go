@@ -182,3 +182,34 @@ func TestDamagedSourceCache(t *testing.T) {
 		}
 	}
 }
+
+// The folder of unfinished files may go at any moment: another process has finished, and removes it.
+func TestPartialFolderGoes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				os.Remove(filepath.Join(dir, partial))
+			}
+		}
+	}()
+	for i := range 3000 {
+		d := download{dest: filepath.Join(dir, "x"), part: filepath.Join(dir, partial, "x.part"), size: 1}
+		p, err := openPart(t.Context(), d, func(int64) {})
+		if err != nil {
+			t.Errorf("the %dth time: %v", i, err)
+			break
+		}
+		p.f.Close()
+		os.Remove(d.part)
+	}
+	close(stop)
+	<-done
+}
