@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"n3x/internal/arch"
+	"n3x/internal/debian"
 	"n3x/internal/diag"
 	"n3x/internal/rootfs"
 	"n3x/internal/sandbox"
@@ -43,10 +44,8 @@ func (r Run) tree() string {
 }
 
 // upstream is a version without epoch and Debian revision.
-func upstream(version string) string {
-	if _, rest, ok := strings.Cut(version, ":"); ok {
-		version = rest
-	}
+func upstream(full string) string {
+	version := debian.Version(full).WithoutEpoch()
 	if i := strings.LastIndexByte(version, '-'); i >= 0 {
 		version = version[:i]
 	}

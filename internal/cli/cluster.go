@@ -5,8 +5,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -96,21 +94,13 @@ func (a *app) runRender(f *renderFlags) error {
 // choose renders what the flags ask for.
 func choose(l cluster.Layout, profiles []*cluster.Profile, f *renderFlags) (cluster.Tree, error) {
 	if f.profile != "" {
-		var names []string
-		for _, p := range profiles {
-			names = append(names, p.Name)
+		p, err := cluster.Find(l.Profiles, profiles, f.profile)
+		if err != nil {
+			return cluster.Tree{}, err
 		}
-		i := slices.Index(names, f.profile)
-		if i < 0 {
-			e := diag.Userf(diag.Pos{}, "%s has no profile %q", l.Profiles, f.profile)
-			if near := diag.Nearest(f.profile, names); near != "" {
-				return cluster.Tree{}, e.WithHint("did you mean %s?", near)
-			}
-			return cluster.Tree{}, e.WithHint("it has: %s", strings.Join(names, ", "))
-		}
-		profiles = profiles[i : i+1]
-		if profiles[0].Negative && f.output == "" {
-			return cluster.Tree{}, diag.Userf(diag.Pos{File: profiles[0].File}, "profile %s is made to fail, so it is not rendered into the layer", f.profile).WithHint("add --output FOLDER")
+		profiles = []*cluster.Profile{p}
+		if p.Negative && f.output == "" {
+			return cluster.Tree{}, diag.Userf(diag.Pos{File: p.File}, "profile %s is made to fail, so it is not rendered into the layer", f.profile).WithHint("add --output FOLDER")
 		}
 	}
 	if f.profile == "" && f.node == "" {

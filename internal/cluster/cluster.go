@@ -116,6 +116,18 @@ type Place struct {
 	VLAN      int // instead of the network's; 0 is the network's
 }
 
+// Find finds a profile by its name. An unknown one is an error that names those that folder has.
+func Find(folder string, profiles []*Profile, name string) (*Profile, error) {
+	var names []string
+	for _, p := range profiles {
+		if p.Name == name {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	return nil, unknown(diag.Pos{}, "profile", name, folder, names)
+}
+
 // Network finds a network.
 func (p *Profile) Network(name string) *Network {
 	for _, n := range p.Networks {

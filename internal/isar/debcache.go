@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -135,11 +134,7 @@ func (a *Archives) cacheSources(ctx context.Context, c *Call) error {
 
 // dscName is the file that describes a source package.
 func dscName(r apt.SourceRequest) string {
-	_, version, epoch := strings.Cut(string(r.Version), ":")
-	if !epoch {
-		version = string(r.Version)
-	}
-	return r.Name + "_" + version + ".dsc"
+	return r.Name + "_" + r.Version.WithoutEpoch() + ".dsc"
 }
 
 // cacheDebug is cache_dbg_pkgs: the packages with the debug symbols (NAME-dbg, NAME-dbgsym) of what was downloaded for the

@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"n3x/internal/debian"
 	"n3x/internal/debian/deb"
 )
 
@@ -44,11 +45,7 @@ type Package struct {
 
 // FileName is the name that dpkg-deb gives the package, e.g. "hello_1.0-1_amd64.deb".
 func (p *Package) FileName() string {
-	_, version, ok := strings.Cut(p.Version, ":")
-	if !ok {
-		version = p.Version
-	}
-	return p.Name + "_" + version + "_" + p.Arch + ".deb"
+	return p.Name + "_" + debian.Version(p.Version).WithoutEpoch() + "_" + p.Arch + ".deb"
 }
 
 // Beyond says why a package needs the real debhelper.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"n3x/internal/atomicfile"
+	"n3x/internal/debian"
 )
 
 // SourcePackage is a tree as dpkg-source(1) packs it in the format 1.0 without an archive of upstream.
@@ -81,11 +82,7 @@ func (c *control) plainSource() error {
 
 // Write puts NAME_VERSION.tar.gz and NAME_VERSION.dsc into a folder and gives their paths.
 func (s *SourcePackage) Write(folder string) ([]string, error) {
-	_, version, ok := strings.Cut(s.Version, ":")
-	if !ok {
-		version = s.Version
-	}
-	base := s.Name + "_" + version
+	base := s.Name + "_" + debian.Version(s.Version).WithoutEpoch()
 	archive := filepath.Join(folder, base+".tar.gz")
 	var b bytes.Buffer
 	if err := s.archive(&b); err != nil {

@@ -99,7 +99,7 @@ func sumBytes(data []byte) sums {
 
 // PoolFile is where a .deb lies below a repository, e.g. "pool/main/libh/libhello/libhello1_1.0_amd64.deb".
 func PoolFile(p *debian.Package) string {
-	return poolDir(p.Source) + "/" + p.Name + "_" + withoutEpoch(string(p.Version)) + "_" + p.Architecture + ".deb"
+	return poolDir(p.Source) + "/" + p.Name + "_" + p.Version.WithoutEpoch() + "_" + p.Architecture + ".deb"
 }
 
 func poolDir(source string) string {
@@ -108,13 +108,6 @@ func poolDir(source string) string {
 		prefix = source[:4]
 	}
 	return "pool/" + Component + "/" + prefix + "/" + source
-}
-
-func withoutEpoch(version string) string {
-	if _, rest, ok := strings.Cut(version, ":"); ok {
-		return rest
-	}
-	return version
 }
 
 // Held is a package of the repository.

@@ -61,7 +61,7 @@ func addDeb(c *Change, path, owner string) error {
 // makeDeb writes a small package; content makes two of one version differ.
 func makeDeb(t testing.TB, name, version, arch, content string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name+"_"+withoutEpoch(version)+"_"+arch+".deb")
+	path := filepath.Join(t.TempDir(), name+"_"+debian.Version(version).WithoutEpoch()+"_"+arch+".deb")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
