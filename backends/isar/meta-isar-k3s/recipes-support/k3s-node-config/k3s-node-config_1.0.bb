@@ -1,0 +1,23 @@
+DESCRIPTION = "Who a node is: its name, the names of the others, and K3s' configuration"
+MAINTAINER = "n3x <n3x@localhost>"
+
+inherit dpkg-raw
+
+# The files are rendered from profiles/ (n3x cluster render).
+SRC_URI = " \
+    file://${NETWORKD_PROFILE}/${NETWORKD_NODE_NAME}/config.yaml;subdir=node \
+    file://${NETWORKD_PROFILE}/hosts;subdir=node \
+    file://postinst.tmpl \
+"
+
+TEMPLATE_FILES = "postinst.tmpl"
+TEMPLATE_VARS += "NETWORKD_NODE_NAME"
+
+do_install() {
+    found=${WORKDIR}/node/${NETWORKD_PROFILE}
+    if [ -n "${K3S_ROLE}" ]; then
+        install -D -m 0644 $found/${NETWORKD_NODE_NAME}/config.yaml ${D}/etc/rancher/k3s/config.yaml
+    fi
+    # /etc/hosts and /etc/hostname belong to no package: postinst writes them.
+    install -D -m 0644 $found/hosts ${D}/usr/share/k3s-node-config/hosts
+}

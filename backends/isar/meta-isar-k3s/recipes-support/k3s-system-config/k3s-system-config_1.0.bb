@@ -1,0 +1,25 @@
+DESCRIPTION = "What K3s needs of a machine: kernel modules, sysctls, no swap, a default route"
+MAINTAINER = "n3x <n3x@localhost>"
+
+inherit dpkg-raw
+
+SRC_URI = " \
+    file://k3s-modules.conf file://90-k3s.conf file://k3s-disable-swap.service \
+    file://90-k3s-route.netdev file://90-k3s-route.network \
+"
+
+DEBIAN_DEPENDS = "systemd, kmod, procps, util-linux"
+
+# K3s does not start without a default route. Machines whose profile has a gateway get theirs from it.
+CLUSTER_HAS_GATEWAY ??= "0"
+
+do_install[vardeps] += "CLUSTER_HAS_GATEWAY"
+do_install() {
+    install -D -m 0644 ${WORKDIR}/k3s-modules.conf ${D}/usr/lib/modules-load.d/k3s.conf
+    install -D -m 0644 ${WORKDIR}/90-k3s.conf ${D}/usr/lib/sysctl.d/90-k3s.conf
+    install -D -m 0644 ${WORKDIR}/k3s-disable-swap.service ${D}/usr/lib/systemd/system/k3s-disable-swap.service
+    if [ "${CLUSTER_HAS_GATEWAY}" != 1 ]; then
+        install -D -m 0644 ${WORKDIR}/90-k3s-route.netdev ${D}/usr/lib/systemd/network/90-k3s-route.netdev
+        install -D -m 0644 ${WORKDIR}/90-k3s-route.network ${D}/usr/lib/systemd/network/90-k3s-route.network
+    fi
+}
