@@ -16,7 +16,7 @@ import (
 
 // floors says on which floor each room is. Imports go down; on one floor only along edges.
 var floors = map[string]int{
-	"arch": 0, "diag": 0, "progress": 0, "atomicfile": 0, "disk/fstree": 0, "disk/bmap": 0, "disk/gpt": 1, "disk/wks": 1, "disk/fat": 1, "yaml": 1,
+	"arch": 0, "diag": 0, "progress": 0, "atomicfile": 0, "disk/fstree": 0, "disk/bmap": 0, "disk/gpt": 1, "disk/wks": 1, "disk/fat": 1, "yaml": 1, "secret": 2,
 	"bitbake/syntax": 1, "bitbake/pyeval/python": 1, "bitbake/pyeval/regex": 1, "debian": 1, "debian/deb": 1, "debian/debhelper": 1, "debian/solve": 1, "disk": 1,
 	"kas": 2, "cluster": 2, "bitbake/pyeval": 2, "bitbake/datastore": 2, "bitbake/recipe": 2, "taskgraph": 2,
 	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "debian/repo": 2, "tools": 2, "rootfs": 2, "buildroot": 2, "bootloader": 2, "vm/qemu": 2,
@@ -38,7 +38,7 @@ var edges = []string{
 // metadata rooms turn text into a plan; machine rooms turn bytes into artefacts. Neither knows the other.
 var (
 	metadata = []string{"kas", "cluster", "bitbake/syntax", "bitbake/pyeval", "bitbake/datastore", "bitbake/recipe", "taskgraph"}
-	machine  = []string{"sandbox", "host", "fetch", "debian/apt", "debian/repo", "tools", "rootfs", "buildroot", "bootloader", "vm/qemu", "disk"}
+	machine  = []string{"sandbox", "secret", "host", "fetch", "debian/apt", "debian/repo", "tools", "rootfs", "buildroot", "bootloader", "vm/qemu", "disk"}
 )
 
 // isCode tells a room's own files from its tests and from programs that only tests run.

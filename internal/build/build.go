@@ -50,6 +50,7 @@ type Options struct {
 	// Replay is the command that runs one task again, e.g. "n3x build kas/base.yml --target hello --task install".
 	Replay func(target, task string) string
 
+	Secrets  images.Secrets   // what IMAGE_SECRETS may name
 	User     *isar.Terminal   // for tasks that open a shell; nil = there is none
 	Python   cpython.Launcher // starts real CPython for metadata; nil = what Starlark cannot run is refused
 	Progress *progress.Stream
@@ -217,6 +218,15 @@ func (o Options) Graph(w *recipe.World) (*taskgraph.Graph, error) {
 // package archives, and the text of disk layouts.
 func (s *session) observe(ctx context.Context) error {
 	for _, t := range s.graph.Tasks {
+		if strings.HasPrefix(t.Name, "do_image_") {
+			digest, err := s.room.SecretsDigest(t.Recipe.Data)
+			if err != nil {
+				return err
+			}
+			if err := t.Recipe.Data.SetVar("N3X_SECRETS_DIGEST", digest); err != nil {
+				return err
+			}
+		}
 		var name, value string
 		switch t.Name {
 		case "do_rootfs_install":
@@ -278,7 +288,7 @@ func (s *session) wire() error {
 	s.used = toolRecordOf(s.o.TopDir)
 	recorded := recordingTools{s.provider, s.used}
 	s.room = &images.Room{Archives: s.archives, Tools: recorded, RecordTools: s.used.add, ToolsDir: filepath.Join(cache, "n3x", "tools"),
-		Layers: filepath.Join(cache, "n3x", "layers"), ReadFile: s.world.ReadFile}
+		Layers: filepath.Join(cache, "n3x", "layers"), ReadFile: s.world.ReadFile, Secrets: s.o.Secrets}
 	if err := os.MkdirAll(s.room.Layers, 0o777); err != nil {
 		return err
 	}

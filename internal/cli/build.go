@@ -203,7 +203,7 @@ func (a *app) options(p *kas.Project, f *buildFlags) build.Options {
 	env["BB_ENV_PASSTHROUGH_ADDITIONS"] = strings.TrimSpace(env["BB_ENV_PASSTHROUGH_ADDITIONS"] + " " + strings.Join(names, " "))
 	return build.Options{
 		TopDir: p.BuildDir, Env: env, Targets: f.targets, Task: f.task, Force: f.force, KeepGoing: f.keepGoing, Offline: f.offline,
-		LockFile: a.lockFile, Python: launcher{a},
+		LockFile: a.lockFile, Python: launcher{a}, Secrets: a.secrets(),
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"n3x/internal/cluster"
 	"n3x/internal/diag"
+	"n3x/internal/secret"
 )
 
 func (a *app) cluster() *cobra.Command {
@@ -19,7 +21,7 @@ func (a *app) cluster() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.clusterRender())
+	c.AddCommand(a.clusterRender(), a.clusterToken())
 	return c
 }
 
@@ -157,4 +159,55 @@ func (a *app) relative(path string) string {
 		return rel
 	}
 	return path
+}
+
+// secrets are the user's own, and the keys that decrypt others: age's and sops' usual places, and SSH's.
+func (a *app) secrets() *secret.Store {
+	home := a.env["HOME"]
+	data := a.env["XDG_DATA_HOME"]
+	if !filepath.IsAbs(data) {
+		data = filepath.Join(home, ".local/share")
+	}
+	config := a.env["XDG_CONFIG_HOME"]
+	if !filepath.IsAbs(config) {
+		config = filepath.Join(home, ".config")
+	}
+	s := &secret.Store{Dir: filepath.Join(data, "n3x")}
+	for _, name := range []string{"N3X_AGE_IDENTITY", "SOPS_AGE_KEY_FILE"} {
+		if file := a.env[name]; file != "" {
+			s.Identities = append(s.Identities, a.absolute(file))
+		}
+	}
+	s.Identities = append(s.Identities, filepath.Join(config, "sops/age/keys.txt"), filepath.Join(home, ".ssh/id_ed25519"))
+	return s
+}
+
+func (a *app) clusterToken() *cobra.Command {
+	var output, name string
+	c := &cobra.Command{
+		Use:   "token",
+		Short: "Make the token by which a cluster's machines know each other",
+		Long: `Make a random token of 256 bits in a file of yours alone. Images take it from there at the very end (K3S_TOKEN_FILE); it is never shown.
+
+Without --output it is where builds look for the token of a cluster by that name (CLUSTER_NAME).`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`).MatchString(name) {
+				return diag.Userf(diag.Pos{}, "%q is no name of a cluster", name).WithHint("use letters, digits, dots, hyphens and underscores")
+			}
+			store := a.secrets()
+			file := store.Token(name)
+			if output != "" {
+				file = a.absolute(output)
+			}
+			if err := store.WriteToken(file); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stdout, "wrote %s\n", file)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&output, "output", "", "the file to write")
+	c.Flags().StringVar(&name, "name", "default", "the cluster's name (CLUSTER_NAME of its builds)")
+	return c
 }

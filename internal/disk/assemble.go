@@ -24,7 +24,7 @@ const chunk = 1 << 20
 // assemble writes the image, its block map and the partitions' own images, and puts them all in place at the end.
 func (b *Builder) assemble(ctx context.Context, t *gpt.Table) (*Result, error) {
 	size := int64(t.Sectors) * gpt.SectorSize
-	out, err := atomicfile.Create(b.o.Output, 0o644)
+	out, err := atomicfile.Create(b.o.Output, b.mode())
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,13 @@ func (b *Builder) assemble(ctx context.Context, t *gpt.Table) (*Result, error) {
 		used.Add(r.Offset, r.Length)
 	}
 	return b.publish(ctx, out, used, b.result(size))
+}
+
+func (b *Builder) mode() os.FileMode {
+	if b.o.Mode == 0 {
+		return 0o644
+	}
+	return b.o.Mode
 }
 
 // result describes the disk.
@@ -72,7 +79,7 @@ func (b *Builder) publish(ctx context.Context, out *atomicfile.File, used *bmap.
 		}
 	}()
 	create := func(path string, fill func(*os.File) error) error {
-		f, err := atomicfile.Create(path, 0o644)
+		f, err := atomicfile.Create(path, b.mode())
 		if err != nil {
 			return err
 		}

@@ -217,6 +217,11 @@ func (b *Builder) Tree(dir string) (*fstree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b.o.Edit != nil && dir == filepath.Clean(b.o.Rootfs) {
+		if err := b.o.Edit(t); err != nil {
+			return nil, err
+		}
+	}
 	b.trees[dir] = t
 	return t, nil
 }

@@ -19,8 +19,10 @@ package disk
 import (
 	"context"
 	"io"
+	"os"
 
 	"n3x/internal/diag"
+	"n3x/internal/disk/fstree"
 	"n3x/internal/disk/wks"
 	"n3x/internal/progress"
 )
@@ -35,9 +37,11 @@ type Options struct {
 	// WorkDir is an existing folder for the partitions' images while they are made; it is left as it was.
 	WorkDir string
 
-	Rootfs     string            // folder of the root filesystem (IMAGE_ROOTFS)
-	RootfsDirs map[string]string // further names for --rootfs-dir and --include-path
-	DeployDir  string            // DEPLOY_DIR_IMAGE: relative paths of rawcopy and boot files start here
+	Rootfs     string                   // folder of the root filesystem (IMAGE_ROOTFS)
+	Edit       func(*fstree.Tree) error // changes the tree of Rootfs once it has been read; nil changes nothing
+	Mode       os.FileMode              // of the files that are written; 0 is 0644
+	RootfsDirs map[string]string        // further names for --rootfs-dir and --include-path
+	DeployDir  string                   // DEPLOY_DIR_IMAGE: relative paths of rawcopy and boot files start here
 
 	// Var is a variable as wic sees it, e.g. ROOTFS_SIZE or IMAGE_EFI_BOOT_FILES. Nil knows none.
 	Var func(name string) (value string, ok bool)

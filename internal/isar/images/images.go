@@ -28,6 +28,7 @@ type Room struct {
 
 	Layers   string // folder of root file system layers that many images share
 	ReadFile func(path string) ([]byte, error)
+	Secrets  Secrets
 }
 
 // Natives are the functions of this room by the names that the embedded classes call them.

@@ -34,6 +34,19 @@ func scan(ctx context.Context, c *isar.Call) (*fstree.Tree, error) {
 	return fstree.Scan(ctx, t.Dir, epoch.Unix())
 }
 
+// content is the root file system as data with the image's secrets, and the mode of the file that it becomes.
+func (r *Room) content(ctx context.Context, c *isar.Call) (*fstree.Tree, fs.FileMode, error) {
+	t, err := scan(ctx, c)
+	if err != nil {
+		return nil, 0, err
+	}
+	secret, err := r.withSecrets(c, t)
+	if secret {
+		return t, 0o600, err
+	}
+	return t, 0o644, err
+}
+
 // imageSize sets ROOTFS_SIZE, in KiB: the content's size and ROOTFS_EXTRA MiB.
 func (r *Room) imageSize(ctx context.Context, c *isar.Call) error {
 	extra, err := c.Value("ROOTFS_EXTRA")
@@ -61,7 +74,7 @@ func output(c *isar.Call, kind string) (file, name string, err error) {
 }
 
 // makeFile makes a file system image and puts it in its place when it is whole.
-func (r *Room) makeFile(ctx context.Context, c *isar.Call, kind string, fs disk.FileSystem, t *fstree.Tree) error {
+func (r *Room) makeFile(ctx context.Context, c *isar.Call, kind string, fs disk.FileSystem, t *fstree.Tree, mode os.FileMode) error {
 	out, name, err := output(c, kind)
 	if err != nil {
 		return err
@@ -82,12 +95,15 @@ func (r *Room) makeFile(ctx context.Context, c *isar.Call, kind string, fs disk.
 		if err := fs.Make(ctx, tmp, t); err != nil {
 			return err
 		}
+		if err := os.Chmod(tmp, mode); err != nil {
+			return err
+		}
 		return isar.Replace(tmp, out)
 	})
 }
 
 func (r *Room) ext4(ctx context.Context, c *isar.Call) error {
-	t, err := scan(ctx, c)
+	t, mode, err := r.content(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -99,11 +115,11 @@ func (r *Room) ext4(ctx context.Context, c *isar.Call) error {
 	if err != nil {
 		return diag.Userf(c.Pos, "ROOTFS_SIZE is %q, not a number of KiB", size)
 	}
-	return r.makeFile(ctx, c, "ext4", disk.FileSystem{SizeKiB: kib}, t)
+	return r.makeFile(ctx, c, "ext4", disk.FileSystem{SizeKiB: kib}, t, mode)
 }
 
 func (r *Room) squashfs(ctx context.Context, c *isar.Call) error {
-	t, err := scan(ctx, c)
+	t, mode, err := r.content(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -120,7 +136,7 @@ func (r *Room) squashfs(ctx context.Context, c *isar.Call) error {
 			return err
 		}
 	}
-	return r.makeFile(ctx, c, "squashfs", disk.FileSystem{Options: args}, t)
+	return r.makeFile(ctx, c, "squashfs", disk.FileSystem{Options: args}, t, mode)
 }
 
 // emptyTree removes what is below a folder of the tree.
@@ -138,8 +154,8 @@ func emptyTree(t *fstree.Tree, dir string) error {
 }
 
 // stream writes an archive of the root file system into the deploy folder.
-func stream(ctx context.Context, c *isar.Call, kind string, write func(*fstree.Tree, io.Writer) error) error {
-	t, err := scan(ctx, c)
+func (r *Room) stream(ctx context.Context, c *isar.Call, kind string, write func(*fstree.Tree, io.Writer) error) error {
+	t, mode, err := r.content(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -148,7 +164,7 @@ func stream(ctx context.Context, c *isar.Call, kind string, write func(*fstree.T
 		return err
 	}
 	c.Progress.Step("writing " + filepath.Base(out))
-	return atomicfile.WriteFrom(out, 0o644, func(w io.Writer) error { return write(t, w) })
+	return atomicfile.WriteFrom(out, mode, func(w io.Writer) error { return write(t, w) })
 }
 
 func (r *Room) tar(ctx context.Context, c *isar.Call) error {
@@ -160,7 +176,7 @@ func (r *Room) tar(ctx context.Context, c *isar.Call) error {
 		return diag.Userf(c.Data.LastSet("TAR_OPTIONS"), "TAR_OPTIONS is %q, and n3x writes the archive without tar(1)", options).
 			WithHint("unset it; for another archive define an image type of your own: IMAGE_CMD:mytar() { ... }")
 	}
-	return stream(ctx, c, "tar", func(t *fstree.Tree, w io.Writer) error { return t.WriteTar(ctx, w) })
+	return r.stream(ctx, c, "tar", func(t *fstree.Tree, w io.Writer) error { return t.WriteTar(ctx, w) })
 }
 
 func (r *Room) cpio(ctx context.Context, c *isar.Call) error {
@@ -171,7 +187,7 @@ func (r *Room) cpio(ctx context.Context, c *isar.Call) error {
 	if format != "newc" {
 		return diag.Userf(c.Data.LastSet("CPIO_IMAGE_FORMAT"), "CPIO_IMAGE_FORMAT is %q; only newc is supported", format)
 	}
-	return stream(ctx, c, "cpio", func(t *fstree.Tree, w io.Writer) error { return t.WriteCPIO(ctx, w) })
+	return r.stream(ctx, c, "cpio", func(t *fstree.Tree, w io.Writer) error { return t.WriteCPIO(ctx, w) })
 }
 
 // wic makes the disk that WKS_FILE describes.
@@ -211,6 +227,15 @@ func (r *Room) wic(ctx context.Context, c *isar.Call) error {
 		}
 	}
 	if err := r.bootSources(ctx, c, &o); err != nil {
+		return err
+	}
+	if secrets, err := secretFiles(c.Data); err != nil {
+		return err
+	} else if secrets != nil {
+		o.Mode = 0o600
+	}
+	o.Edit = func(t *fstree.Tree) error {
+		_, err := r.withSecrets(c, t)
 		return err
 	}
 	result, err := disk.Build(ctx, o)

@@ -138,6 +138,10 @@ def get_image_basetypes(d):
 
 IMAGE_BASETYPES = "${@get_image_basetypes(d)}"
 
+# Secrets that only the finished image has, as SOURCE:TARGET: they are in no package, cache, work folder or log. A source is a file of
+# its owner's alone, or one that age or sops encrypted (SOURCE#KEY names a value of several).
+IMAGE_SECRETS ??= ""
+
 # One task for each type: its IMAGE_CMD, then the conversions that IMAGE_FSTYPES asks for, then the removal of
 # what was only an intermediate.
 python() {
@@ -165,6 +169,8 @@ python() {
         if not command:
             raise bb.parse.SkipRecipe("IMAGE_FSTYPES has %s, but no IMAGE_CMD:%s says how to make it; known types: tar ext4 cpio squashfs wic, with .gz .xz .zst" % (bt, key))
         cmds = [local.expand(command)]
+        if (d.getVar('IMAGE_SECRETS') or '').strip():
+            cmds.append('umask 077') # what is converted from a private file is private
 
         install = (d.getVar('IMAGER_INSTALL:' + key) or '').split()
         made = [bt]
@@ -210,6 +216,8 @@ python() {
         d.appendVarFlag(task, 'prefuncs', ' set_image_size')
         d.appendVarFlag(task, 'dirs', ' ' + d.getVar('DEPLOY_DIR_IMAGE'))
         d.appendVarFlag(task, 'vardeps', ' IMAGE_EPOCH IMAGE_CMD:' + key + ' INSTALL_image_' + key)
+        if (d.getVar('IMAGE_SECRETS') or '').strip():
+            d.appendVarFlag(task, 'vardeps', ' N3X_SECRETS_DIGEST')
         d.setVar('INSTALL_image_' + key, ' '.join((d.getVar('IMAGER_INSTALL') or '').split() + install))
         bb.build.addtask(task, 'do_image', after, d)
 }

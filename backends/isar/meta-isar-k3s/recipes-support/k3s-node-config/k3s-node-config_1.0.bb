@@ -17,6 +17,11 @@ do_install() {
     found=${WORKDIR}/node/${NETWORKD_PROFILE}
     if [ -n "${K3S_ROLE}" ]; then
         install -D -m 0644 $found/${NETWORKD_NODE_NAME}/config.yaml ${D}/etc/rancher/k3s/config.yaml
+        # The token itself comes into the finished image only.
+        if [ -n "${K3S_TOKEN_GIVEN}" ]; then
+            install -d ${D}/etc/rancher/k3s/config.yaml.d
+            echo 'token-file: "/etc/rancher/k3s/token"' > ${D}/etc/rancher/k3s/config.yaml.d/50-token.yaml
+        fi
     fi
     # /etc/hosts and /etc/hostname belong to no package: postinst writes them.
     install -D -m 0644 $found/hosts ${D}/usr/share/k3s-node-config/hosts
