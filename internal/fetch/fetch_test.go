@@ -330,8 +330,13 @@ func TestMirrorOrder(t *testing.T) {
 	}
 	_, err = fetchAll(t, Options{NoNetwork: true}, uri)
 	var de *diag.Error
-	if !errors.As(err, &de) || !strings.Contains(de.Hint, "BB_NO_NETWORK") {
-		t.Errorf("got %+v", de)
+	if !errors.As(err, &de) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"unset BB_NO_NETWORK", sum(content), "/b.txt", `PREMIRRORS = "http://nowhere.invalid/ file:///srv/mirror/"`} {
+		if !strings.Contains(de.Hint, want) {
+			t.Errorf("the hint lacks %s: %s", want, de.Hint)
+		}
 	}
 	_, err = fetchAll(t, Options{AllowedNetworks: []string{"*.example.org"}}, srv.URL+"/b.txt")
 	if !errors.As(err, &de) || !strings.Contains(de.Notes[0], "127.0.0.1 is not in BB_ALLOWED_NETWORKS") {

@@ -32,7 +32,7 @@ func (f *Fetcher) fetchHTTP(ctx context.Context, s *Source) error {
 	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errChecksum) {
 		return err
 	}
-	t := &attempts{s: s}
+	t := &attempts{s: s, local: local}
 	err = f.tryAll(ctx, s, local, t)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (f *Fetcher) fetchHTTP(ctx context.Context, s *Source) error {
 // withoutSum refuses a source without checksum, after it was fetched to tell what to write, as BitBake does.
 func (f *Fetcher) withoutSum(ctx context.Context, s *Source, local string) error {
 	e := diag.Userf(s.Pos, "%s has no checksum, which BB_STRICT_CHECKSUM demands", s.URL)
-	if _, err := os.Stat(local); err != nil && f.tryAll(ctx, s, local, &attempts{s: s}) != nil {
+	if _, err := os.Stat(local); err != nil && f.tryAll(ctx, s, local, &attempts{s: s, local: local}) != nil {
 		return e.WithHint("add SRC_URI[%s]", s.sumName("sha256"))
 	}
 	sum, err := fileSums(local, "sha256")
@@ -111,6 +111,7 @@ func (f *Fetcher) mirrorAddress(s *Source) string {
 // attempts collects what was tried in vain.
 type attempts struct {
 	s     *Source
+	local string // the file that is missing; "" for a clone
 	tried []string
 	sum   *sumError // the last file with wrong content
 	net   bool
@@ -141,9 +142,26 @@ func (t *attempts) failed() error {
 		wrong.Notes = t.tried
 		return t.s.wrongSum(wrong, t.sum)
 	case t.net:
-		return e.WithHint("unset BB_NO_NETWORK, or put the file into DL_DIR")
+		return e.WithHint("unset BB_NO_NETWORK, %s", t.otherWays())
 	}
-	return e.WithHint("check the address and the network; PREMIRRORS and MIRRORS name further places")
+	return e.WithHint("check the address and the network, %s", t.otherWays())
+}
+
+// otherWays tells how the file comes here without its own address.
+func (t *attempts) otherWays() string {
+	if t.local == "" {
+		return "or name a mirror by PREMIRRORS or MIRRORS"
+	}
+	what := "the file"
+	for _, kind := range sumKinds {
+		if want := t.s.Sums[kind]; want != "" {
+			what += " with the " + kind + " " + want
+			break
+		}
+	}
+	from := withoutPassword(t.s.URL)
+	from = from[:strings.LastIndexByte(from, '/')+1]
+	return fmt.Sprintf("or put %s there as %s, or name a mirror that has it as %s: PREMIRRORS = \"%s file:///srv/mirror/\"", what, t.local, filepath.Base(t.local), from)
 }
 
 // wrongSum says where the checksum stands, and what to write there.

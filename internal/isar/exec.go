@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"n3x/internal/arch"
 	"n3x/internal/bitbake/datastore"
 	"n3x/internal/diag"
 	"n3x/internal/sandbox"
@@ -35,6 +36,14 @@ func (c *Call) Exec(ctx context.Context, name string) error {
 	sub := *c
 	sub.depth++
 	if err := sub.prepareDirs(name); err != nil {
+		return err
+	}
+	// The flag says that the function starts programs of this architecture.
+	foreign, err := sub.Flag(name, "n3x_emulate")
+	if err != nil {
+		return err
+	}
+	if err := sub.Emulate(ctx, arch.Arch(foreign)); err != nil {
 		return err
 	}
 	if _, python := flags["python"]; python {

@@ -2,6 +2,7 @@ DESCRIPTION = "Who a node is: its name, the names of the others, and K3s' config
 MAINTAINER = "n3x <n3x@localhost>"
 
 inherit dpkg-raw
+require recipes-support/k3s/k3s-release.inc
 
 # The files are rendered from profiles/ (n3x cluster render).
 SRC_URI = " \
@@ -9,6 +10,8 @@ SRC_URI = " \
     file://${NETWORKD_PROFILE}/hosts;subdir=node \
     file://postinst.tmpl \
 "
+
+require k3s-check-flags.inc
 
 TEMPLATE_FILES = "postinst.tmpl"
 TEMPLATE_VARS += "NETWORKD_NODE_NAME"
