@@ -130,6 +130,9 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.introduce(); err != nil {
+		return nil, err
+	}
 	s.world.FollowFiles()
 	err = runqueue.Run(ctx, s.jobs(), runqueue.Options{Parallel: threads, KeepGoing: s.o.KeepGoing})
 	result := &Result{Tasks: len(s.graph.Tasks), Ran: s.ran.value()}
@@ -139,6 +142,25 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 	result.Images, err = s.images()
 	// What was missing although there was something to build makes the build fail, as with BitBake.
 	return result, errors.Join(append(s.graph.Problems, err)...)
+}
+
+// introduce says of each image which machine it is: IMAGE_IDENTITY of its recipe.
+func (s *session) introduce() error {
+	said := map[*recipe.Recipe]bool{}
+	for _, t := range s.graph.Tasks {
+		if said[t.Recipe] {
+			continue
+		}
+		said[t.Recipe] = true
+		text, err := t.Recipe.Data.Value("IMAGE_IDENTITY")
+		if err != nil {
+			return err
+		}
+		if text != "" {
+			s.o.Progress.Printf(t.Recipe.PN + ": " + text)
+		}
+	}
+	return nil
 }
 
 // open parses the metadata.

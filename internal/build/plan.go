@@ -29,6 +29,9 @@ func Plan(ctx context.Context, o Options) ([]PlannedTask, error) {
 	if err := s.findSpare(); err != nil {
 		return nil, err
 	}
+	if err := s.introduce(); err != nil {
+		return nil, err
+	}
 	var out []PlannedTask
 	for _, t := range s.graph.Tasks {
 		p := PlannedTask{Name: taskName(t), ID: t.ID(), Recipe: t.Recipe.File, Signature: t.Signature}

@@ -175,10 +175,15 @@ func (a *app) secrets() *secret.Store {
 	s := &secret.Store{Dir: filepath.Join(data, "n3x")}
 	for _, name := range []string{"N3X_AGE_IDENTITY", "SOPS_AGE_KEY_FILE"} {
 		if file := a.env[name]; file != "" {
-			s.Identities = append(s.Identities, a.absolute(file))
+			s.Identities = append(s.Identities, secret.Identity{File: a.absolute(file), From: name})
 		}
 	}
-	s.Identities = append(s.Identities, filepath.Join(config, "sops/age/keys.txt"), filepath.Join(home, ".ssh/id_ed25519"))
+	if keys := a.env["SOPS_AGE_KEY"]; keys != "" {
+		s.Identities = append(s.Identities, secret.Identity{Text: keys, From: "SOPS_AGE_KEY"})
+	}
+	for _, file := range []string{filepath.Join(config, "sops/age/keys.txt"), filepath.Join(home, ".ssh/id_ed25519"), filepath.Join(home, ".ssh/id_rsa")} {
+		s.Identities = append(s.Identities, secret.Identity{File: file})
+	}
 	return s
 }
 

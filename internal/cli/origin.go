@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"n3x/internal/diag"
@@ -68,6 +70,12 @@ func relocate(p *kas.Project, err error) error {
 	if p == nil || !errors.As(err, &e) {
 		return err
 	}
+	if strings.HasPrefix(e.Text, "MACHINE is ") && p.Config.Lookup("machine") == nil {
+		e = e.WithNote("no kas file names a machine, and this is kas's default")
+	}
+	for i, note := range e.Notes {
+		e.Notes[i] = relocateText(p, note)
+	}
 	for _, f := range []struct{ file, text, key string }{
 		{"local.conf", p.LocalConf, "local_conf_header"}, {"bblayers.conf", p.BBLayersConf, "bblayers_conf_header"},
 	} {
@@ -78,6 +86,21 @@ func relocate(p *kas.Project, err error) error {
 		}
 	}
 	return err
+}
+
+// relocateText does the same within a text.
+func relocateText(p *kas.Project, text string) string {
+	conf := regexp.MustCompile(regexp.QuoteMeta(filepath.Join(p.BuildDir, "conf", "local.conf")) + `:(\d+)`)
+	return conf.ReplaceAllStringFunc(text, func(place string) string {
+		line, err := strconv.Atoi(place[strings.LastIndexByte(place, ':')+1:])
+		if err != nil {
+			return place
+		}
+		if pos := origin(p, p.LocalConf, "local_conf_header", line); !pos.IsZero() {
+			return pos.String()
+		}
+		return place
+	})
 }
 
 // origin is the place in the kas files of one line of a generated file, the zero Pos for what n3x writes itself. The

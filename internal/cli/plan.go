@@ -3,10 +3,12 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"n3x/internal/build"
+	"n3x/internal/progress"
 )
 
 func (a *app) plan() *cobra.Command {
@@ -30,6 +32,7 @@ func (a *app) plan() *cobra.Command {
 			if err != nil || !in {
 				return err
 			}
+			o.Progress = progress.New(&plainLines{a.stderr}, time.Now)
 			if why != "" {
 				lines, err := build.Why(c.Context(), o, why)
 				for _, l := range lines {

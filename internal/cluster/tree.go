@@ -132,13 +132,17 @@ func (p *Profile) overlay(head string) string {
   version: 14
 
 local_conf_header:
-  network: |
+  network-%s: |
     NETWORKD_PROFILE = %q
+    CHOSEN_PROFILES:append = " %s"
     CLUSTER_SERVERS = %q
     CLUSTER_AGENTS = %q
     CLUSTER_HAS_GATEWAY = %q
     IMAGE_INSTALL:append = " systemd-networkd-config"
-`, p.Name, p.names(Server), p.names(Agent), gateway)
+`, p.Name, p.Name, p.Name, p.names(Server), p.names(Agent), gateway)
+	if p.Negative {
+		b.WriteString("    CLUSTER_NEGATIVE = \"1\"\n")
+	}
 	return b.String()
 }
 
@@ -156,9 +160,10 @@ header:
   version: 14
 
 local_conf_header:
-  node: |
+  node-%s: |
     NETWORKD_NODE_NAME = %q
-`, Marker, strings.Join(files, ", "), name, name)
+    CHOSEN_NODES:append = " %s"
+`, Marker, strings.Join(files, ", "), name, name, name, name)
 }
 
 // Difference compares what lies in dir with the tree, as a patch that would bring dir up to date; "" when nothing differs.

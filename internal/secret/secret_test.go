@@ -23,6 +23,13 @@ func write(t *testing.T, name, text string, mode os.FileMode) string {
 	return file
 }
 
+func places(files ...string) (out []Identity) {
+	for _, f := range files {
+		out = append(out, Identity{File: f})
+	}
+	return out
+}
+
 func identity(t *testing.T) (*age.X25519Identity, string) {
 	t.Helper()
 	id, err := age.GenerateX25519Identity()
@@ -78,7 +85,7 @@ func TestPlain(t *testing.T) {
 		{"abc", 0o644, "the secret can be read by others than its owner (mode 0644)"},
 		{"abc", 0o640, "(mode 0640)"},
 		{"\n", 0o600, "the secret is empty"},
-		{"a\nb\n", 0o600, "the secret has more than one line"},
+		{"a\nb\n", 0o600, "the secret has 2 lines, not one"},
 		{strings.Repeat("x", maxSize+1), 0o600, "so it is no secret"},
 	} {
 		file := write(t, "token", c.text, c.mode)
@@ -100,18 +107,18 @@ func TestAge(t *testing.T) {
 	_, others := identity(t)
 	for _, armored := range []bool{false, true} {
 		file := write(t, "token.age", seal(t, "geheim\n", armored, id.Recipient()), 0o644) // for everybody's eyes
-		got, err := Read(file, Options{Identities: []string{"/nonexistent", others, keys}})
+		got, err := Read(file, Options{Identities: places("/nonexistent", others, keys)})
 		if err != nil || string(got) != "geheim" {
 			t.Errorf("armored %t: %q, %v", armored, got, err)
 		}
 		for _, identities := range [][]string{nil, {"/nonexistent"}, {others}} {
-			if _, err := Read(file, Options{Identities: identities}); err == nil || !strings.Contains(err.Error(), "none of your keys decrypts the secret") {
+			if _, err := Read(file, Options{Identities: places(identities...)}); err == nil || !strings.Contains(err.Error(), "none of your keys decrypts the secret") {
 				t.Errorf("%v: %v", identities, err)
 			}
 		}
 		text, _ := os.ReadFile(file)
 		broken := write(t, "broken.age", string(text[:len(text)-5]), 0o644)
-		if _, err := Read(broken, Options{Identities: []string{keys}}); err == nil || strings.Contains(err.Error(), "geheim") {
+		if _, err := Read(broken, Options{Identities: places(keys)}); err == nil || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("a file that was cut off: %v", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha512"
@@ -12,74 +11,70 @@ import (
 	"fmt"
 	"hash"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"n3x/internal/diag"
 	"n3x/internal/yaml"
 )
 
-// looksLikeSops reports whether a file is a document with sops' own part.
-func looksLikeSops(data []byte) bool {
-	text := string(data)
-	return strings.HasPrefix(text, "sops:") || strings.Contains(text, "\nsops:") || strings.HasPrefix(strings.TrimSpace(text), "{") && strings.Contains(text, `"sops"`)
-}
-
 // sealed is an encrypted value.
 var sealed = regexp.MustCompile(`^ENC\[AES256_GCM,data:([^,]*),iv:([^,]*),tag:([^,]*),type:(str|int|float|bool|bytes|comment)\]$`)
 
+// onlySealedStart begins the authentication code of encrypted values alone (sops.MACOnlyEncryptedInitialization).
+const onlySealedStart = "8a3fd2ad54ce66527b1034f3d147be0b0b975b3bf44f72c6fdadec8176f27d69"
+
 // value is a leaf of a sops file, decrypted.
 type value struct {
-	path  string
-	clear []byte
+	path   string // e.g. "k3s.token" or "tokens.0"
+	clear  []byte
+	sealed bool
 }
 
 // sops decrypts a sops file and gives the value that is asked for.
 func (o Options) sops(file string, data []byte) ([]byte, error) {
-	parse := yaml.Parse
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
-		parse = yaml.ParseJSON
-	}
-	root, err := parse(file, data, nil)
+	f, err := parseSops(file, data)
 	if err != nil {
 		return nil, err
 	}
-	own := root.Lookup("sops")
-	if own.Map() == nil {
-		return nil, diag.Userf(diag.Pos{File: file}, "sops' own part is no mapping")
-	}
-	key, err := o.dataKey(file, own)
+	key, err := o.dataKey(file, f)
 	if err != nil {
 		return nil, err
 	}
-	d := &document{key: key, mac: sha512.New(), onlySealed: word(own.Lookup("mac_only_encrypted")) == "true"}
-	for _, e := range root.Map().Entries() {
-		if e.Key != "sops" {
-			d.walk(e.Node, []string{e.Key})
+	d := &document{file: f, key: key, mac: sha512.New()}
+	if f.onlySealed {
+		start, err := hex.DecodeString(onlySealedStart)
+		if err != nil {
+			return nil, err
 		}
+		d.mac.Write(start) //nolint:errcheck // hashes take everything
+	}
+	for _, e := range f.values {
+		d.walk(e.Node, []string{e.Key}, e.Key)
 	}
 	if d.err != nil {
 		return nil, diag.Userf(diag.Pos{File: file}, "the secret cannot be decrypted: %w", d.err)
 	}
-	mac, err := unseal(key, word(own.Lookup("mac")), word(own.Lookup("lastmodified")))
+	mac, err := unseal(key, f.mac, f.modified)
 	if err != nil || subtle.ConstantTimeCompare([]byte(strings.ToUpper(string(mac))), []byte(strings.ToUpper(hex.EncodeToString(d.mac.Sum(nil))))) != 1 {
-		return nil, diag.Userf(diag.Pos{File: file}, "the file was changed after sops had written it").WithHint("write it again with sops")
+		return nil, diag.Userf(diag.Pos{File: file}, "the file was changed after sops had written it: its message authentication code does not fit").
+			WithHint("take the change back, or edit the file with: sops %s", file)
 	}
 	return o.choose(file, d.values)
 }
 
 // dataKey decrypts the key that the values are under.
-func (o Options) dataKey(file string, own *yaml.Node) ([]byte, error) {
-	if len(own.Lookup("key_groups").List()) > 0 || word(own.Lookup("shamir_threshold")) > "1" {
+func (o Options) dataKey(file string, f *sopsFile) ([]byte, error) {
+	if f.groups {
 		return nil, diag.Userf(diag.Pos{File: file}, "the file needs keys of several groups, which n3x does not join").WithHint("encrypt it for one age recipient")
 	}
-	recipients := own.Lookup("age").List()
-	if len(recipients) == 0 {
-		return nil, diag.Userf(diag.Pos{File: file}, "the file is encrypted for no age recipient").WithHint("sops --rotate --in-place --add-age RECIPIENT %s", file)
+	if len(f.recipients) == 0 {
+		return nil, diag.Userf(diag.Pos{File: file}, "the file is encrypted for no age recipient").WithHint("sops rotate --in-place --add-age RECIPIENT %s", file)
 	}
 	var err error
-	for _, r := range recipients {
+	for _, r := range f.recipients {
 		var key []byte
-		if key, err = o.open(file, []byte(word(r.Lookup("enc")))); err == nil {
+		if key, err = o.open(file, []byte(r)); err == nil {
 			if len(key) != 32 {
 				return nil, diag.Userf(diag.Pos{File: file}, "the data key has %d bytes, not 32", len(key))
 			}
@@ -91,36 +86,43 @@ func (o Options) dataKey(file string, own *yaml.Node) ([]byte, error) {
 
 // document collects the values of a sops file in its order.
 type document struct {
-	key        []byte
-	values     []value
-	mac        hash.Hash
-	onlySealed bool
-	err        error
+	file   *sopsFile
+	key    []byte
+	values []value
+	mac    hash.Hash
+	err    error
 }
 
-func (d *document) walk(n *yaml.Node, path []string) {
-	for _, e := range n.Map().Entries() {
-		d.walk(e.Node, append(path[:len(path):len(path)], e.Key))
+// walk visits the leaves below a node. place is what a value is bound to, where items of a list have their list's; name is
+// what a person calls it.
+func (d *document) walk(n *yaml.Node, place []string, name string) {
+	switch v := n.Value.(type) {
+	case *yaml.Map:
+		for _, e := range v.Entries() {
+			d.walk(e.Node, append(place[:len(place):len(place)], e.Key), name+"."+e.Key)
+		}
+	case []*yaml.Node:
+		for i, item := range v {
+			d.walk(item, place, name+"."+strconv.Itoa(i))
+		}
+	case nil:
+	default:
+		d.leaf(n, strings.Join(place, ":")+":", name)
 	}
-	for _, item := range n.List() {
-		d.walk(item, path) // items of a list have their list's path
-	}
-	if n.Map() != nil || n.List() != nil || n.Value == nil {
-		return
-	}
-	text := word(n)
-	v := value{path: strings.Join(path, "."), clear: []byte(text)}
-	if b, ok := n.Value.(bool); ok {
-		v.clear = []byte(map[bool]string{true: "True", false: "False"}[b])
-	}
-	isSealed := sealed.MatchString(text)
-	if isSealed {
+}
+
+func (d *document) leaf(n *yaml.Node, place, name string) {
+	text, _ := n.Text()
+	v := value{path: name, sealed: sealed.MatchString(text)}
+	if v.sealed {
 		var err error
-		if v.clear, err = unseal(d.key, text, strings.Join(path, ":")+":"); err != nil && d.err == nil {
+		if v.clear, err = unseal(d.key, text, place); err != nil && d.err == nil {
 			d.err = fmt.Errorf("%s: %w", v.path, err)
 		}
+	} else {
+		v.clear = []byte(d.file.clear(n))
 	}
-	if isSealed || !d.onlySealed {
+	if v.sealed || !d.file.onlySealed {
 		d.mac.Write(v.clear) //nolint:errcheck // hashes take everything
 	}
 	d.values = append(d.values, v)
@@ -153,11 +155,14 @@ func unseal(key []byte, text, place string) ([]byte, error) {
 	return gcm.Open(nil, parts[1], append(parts[0], parts[2]...), []byte(place))
 }
 
-// choose finds the value that is asked for.
+// choose finds the value that is asked for: a.b and a/b are both the value b below a.
 func (o Options) choose(file string, values []value) ([]byte, error) {
 	var names []string
 	for _, v := range values {
-		if v.path == o.Key || o.Key == "" && (v.path == "token" || len(values) == 1) {
+		if v.path == o.Key || v.path == strings.ReplaceAll(o.Key, "/", ".") || o.Key == "" && (v.path == "token" || len(values) == 1) {
+			if !v.sealed && len(v.clear) > 0 {
+				return nil, diag.Userf(diag.Pos{File: file}, "the value %s is not encrypted", v.path).WithHint("encrypt it: sops %s", file)
+			}
 			return v.clear, nil
 		}
 		names = append(names, v.path)
@@ -166,17 +171,4 @@ func (o Options) choose(file string, values []value) ([]byte, error) {
 		return nil, diag.Userf(diag.Pos{File: file}, "the file has several values, none of them called token").WithHint("name one behind the file: %s#KEY; it has %s", file, strings.Join(names, ", "))
 	}
 	return nil, diag.Userf(diag.Pos{File: file}, "the file has no value %s", o.Key).WithHint("it has: %s", strings.Join(names, ", "))
-}
-
-func word(n *yaml.Node) string {
-	if n == nil {
-		return ""
-	}
-	if s, ok := n.Text(); ok {
-		return s
-	}
-	if n.Plain == "" && n.Value != nil && n.Map() == nil && n.List() == nil {
-		return fmt.Sprint(n.Value) // of JSON
-	}
-	return n.Plain
 }

@@ -16,7 +16,7 @@ import (
 // Store is the folder of a user's own secrets, and what decrypts others.
 type Store struct {
 	Dir        string // e.g. ~/.local/share/n3x; it is the user's alone
-	Identities []string
+	Identities []Identity
 }
 
 // Read gives the secret that source names: a file, perhaps with #KEY behind it for a value of a sops file.
@@ -31,12 +31,15 @@ func (s *Store) Read(source string) ([]byte, error) {
 // Key is random and stays the same.
 func (s *Store) Key() ([]byte, error) {
 	file := filepath.Join(s.Dir, "key")
-	key, err := os.ReadFile(file)
-	if err == nil && len(key) == 32 {
-		return key, private(file)
-	}
+	key, mode, err := load(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, diag.Failedf(diag.Pos{}, "read n3x' own key: %w", err)
+		return nil, err
+	}
+	if err == nil && mode&0o077 != 0 {
+		return nil, diag.Userf(diag.Pos{File: file}, "the key can be read by others than its owner (mode %04o)", mode).WithHint("chmod 600 %s", file)
+	}
+	if err == nil && len(key) == 32 {
+		return key, nil
 	}
 	key = make([]byte, 32)
 	rand.Read(key) //nolint:errcheck // it never fails (crypto/rand)

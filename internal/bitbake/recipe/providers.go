@@ -131,6 +131,9 @@ func (w *World) config(mc string) (*config, error) {
 	return nil, err.WithHint("BBMULTICONFIG has %s", strings.Join(w.order[1:], " "))
 }
 
+// variableName is what in a recipe's reason to be skipped is likely to be a variable of the configuration.
+var variableName = regexp.MustCompile(`\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b`)
+
 // nothingProvides explains why a target cannot be built.
 func (w *World) nothingProvides(c *config, mc, target string) error {
 	text := "nothing PROVIDES " + target
@@ -141,6 +144,11 @@ func (w *World) nothingProvides(c *config, mc, target string) error {
 	if skipped := c.providers().skipped[target]; len(skipped) > 0 {
 		for _, r := range skipped {
 			err = err.WithNote("%s was skipped: %s", r.Name(), r.Skip)
+			for _, name := range slices.Compact(slices.Sorted(slices.Values(variableName.FindAllString(r.Skip, -1)))) {
+				if pos := c.base.d.LastSet(name); !pos.IsZero() {
+					err = err.WithNote("%s was set last by %s", name, pos)
+				}
+			}
 		}
 		return err
 	}
