@@ -200,3 +200,53 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// TestK3sAirgap: bundles of container images come from the release by their checksum, or are somebody's own. Costs 10 s.
+func TestK3sAirgap(t *testing.T) {
+	if os.Getenv("N3X_TEST_NETWORK") == "" {
+		t.Skip("needs Debian's mirror: set N3X_TEST_NETWORK=1")
+	}
+	p := newK3sProject(t)
+	defer p.close(t)
+	bundle := filepath.Join(p.downloads, "k3s-airgap-images-"+p.version+"-amd64.tar.zst")
+	write(t, bundle, "images of the release")
+	own := t.TempDir()
+	write(t, filepath.Join(own, "mine.tar"), "images of my own")
+	write(t, filepath.Join(own, "mine.zip"), "")
+	installed := func() string {
+		files, err := filepath.Glob(filepath.Join(p.dir, "build/tmp/work/*/k3s-airgap-images/*/*/image/var/lib/rancher/k3s/agent/images/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, f := range files {
+			names = append(names, filepath.Base(f))
+		}
+		return strings.Join(names, " ")
+	}
+	for _, tt := range []struct {
+		name   string
+		lines  []string
+		status int
+		want   string
+	}{
+		{"no checksum", nil, 2, `K3S_AIRGAP_SHA256_amd64 is not set: write there the line of k3s-airgap-images-amd64.tar.zst in https://github.com/k3s-io/k3s/releases/download/v` +
+			strings.ReplaceAll(p.version, "+", "%2B") + "/sha256sum-amd64.txt"},
+		{"release", []string{`K3S_AIRGAP_SHA256_amd64 = "` + digest(t, bundle) + `"`}, 0, "k3s-airgap-images-amd64.tar.zst"},
+		{"own", []string{`K3S_AIRGAP_URI = "file://` + own + `/mine.tar"`}, 0, "mine.tar"},
+		{"both", []string{`K3S_AIRGAP_URI = "${K3S_AIRGAP_RELEASED} file://` + own + `/mine.tar"`, `K3S_AIRGAP_SHA256_amd64 = "` + digest(t, bundle) + `"`}, 0,
+			"k3s-airgap-images-amd64.tar.zst mine.tar"},
+		{"no bundle", []string{`K3S_AIRGAP_URI = "file://` + own + `/mine.zip"`}, 1, "K3s imports no images from a file called mine.zip"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			overlay := p.overlay(t, "k3s", digest(t, p.program), append(tt.lines, `BB_NO_NETWORK = "1"`)...)
+			out := n3x(t, p.dir, tt.status, nil, "build", serverOverlays+":kas/packages/airgap.yml"+overlay, "--target", "k3s-airgap-images", "--task", "install")
+			if tt.status == 0 {
+				out = installed()
+			}
+			if !strings.Contains(out, tt.want) || tt.status == 0 && out != tt.want {
+				t.Errorf("got %s, want %s", out, tt.want)
+			}
+		})
+	}
+}
