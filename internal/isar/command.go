@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"n3x/internal/arch"
 	"n3x/internal/atomicfile"
 	"n3x/internal/sandbox"
 )
@@ -138,12 +139,23 @@ func (c *Call) imagerLayers(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		for _, p := range more {
-			name, _, _ := strings.Cut(p, ":")
-			packages = append(packages, name)
+			if name, of, _ := strings.Cut(p, ":"); !isForeignLoader(name, arch.Arch(of)) {
+				packages = append(packages, name)
+			}
 		}
 	}
 	slices.Sort(packages)
 	return c.Tools.Layers(ctx, slices.Compact(packages)...)
+}
+
+// isForeignLoader tells the packages of boot loaders that Debian has on their own architecture only. They hold nothing to run here, and
+// layouts take them from the image's distribution.
+func isForeignLoader(name string, of arch.Arch) bool {
+	if of != "" && of.Known() && of != arch.Host() {
+		return true
+	}
+	own := map[string]arch.Arch{"grub-efi-arm64-bin": "arm64", "grub-efi-arm-bin": "armhf", "grub-efi-riscv64-bin": "riscv64"}[name]
+	return own != "" && own != arch.Host()
 }
 
 // scratchDir makes a fresh folder with the two folders that an overlay needs.

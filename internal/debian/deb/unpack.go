@@ -27,37 +27,57 @@ type UnpackOptions struct {
 // Symbolic links that already stand in root are followed as dpkg follows them (/bin to usr/bin), but never out of root:
 // the kernel resolves every path with root as its "/". Existing files are replaced, existing folders kept.
 func (d *Deb) Unpack(ctx context.Context, root string, o UnpackOptions) error {
-	u, err := newUnpacker(root)
-	if err != nil {
-		return d.wrap(err)
-	}
-	defer u.close()
 	data, err := d.Data()
 	if err != nil {
 		return err
 	}
 	defer data.Close()
-	tr := tar.NewReader(data)
+	return unpackTar(ctx, data, root, o, tarNames{d.name, d.data.name})
+}
+
+// UnpackTar extracts a tar archive that is no package, such as a root file system's, like [Deb.Unpack]. name is what messages call it;
+// r gives it without compression ([Decompress]).
+func UnpackTar(ctx context.Context, name string, r io.Reader, root string, o UnpackOptions) error {
+	return unpackTar(ctx, r, root, o, tarNames{name, "it"})
+}
+
+// tarNames are what messages call an archive, and within it the tar file.
+type tarNames struct{ whole, tar string }
+
+func (n tarNames) wrap(err error) error {
+	return diag.Failedf(diag.Pos{}, "read %s: %w", n.whole, err)
+}
+
+func unpackTar(ctx context.Context, r io.Reader, root string, o UnpackOptions, names tarNames) error {
+	u, err := newUnpacker(root)
+	if err != nil {
+		return names.wrap(err)
+	}
+	defer u.close()
+	tr := tar.NewReader(r)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		h, err := tr.Next()
 		if err == io.EOF {
-			return d.wrapNil(u.finish())
+			if err := u.finish(); err != nil {
+				return names.wrap(err)
+			}
+			return nil
 		}
 		if err != nil {
-			return d.wrap(fmt.Errorf("read %s: %w", d.data.name, err))
+			return names.wrap(fmt.Errorf("read %s: %w", names.tar, err))
 		}
 		name, err := cleanName(h.Name)
 		if err != nil {
-			return d.wrap(err)
+			return names.wrap(err)
 		}
 		if name != "." && o.Exclude != nil && o.Exclude(name) {
 			continue
 		}
 		if err := u.extract(name, h, tr); err != nil {
-			return d.unpackError(root, name, err)
+			return names.unpackError(root, name, err)
 		}
 		if o.Visit != nil {
 			o.Visit(name, h)
@@ -65,15 +85,8 @@ func (d *Deb) Unpack(ctx context.Context, root string, o UnpackOptions) error {
 	}
 }
 
-func (d *Deb) wrapNil(err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.wrap(err)
-}
-
-func (d *Deb) unpackError(root, name string, err error) error {
-	e := diag.Failedf(diag.Pos{}, "unpack %s of %s: %w", name, d.name, err)
+func (n tarNames) unpackError(root, name string, err error) error {
+	e := diag.Failedf(diag.Pos{}, "unpack %s of %s: %w", name, n.whole, err)
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return e.WithHint("free some space on the file system of %s", root)

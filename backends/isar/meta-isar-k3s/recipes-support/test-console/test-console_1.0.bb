@@ -8,7 +8,7 @@ DEBIAN_DEPENDS = "systemd, util-linux"
 SRC_URI = "file://autologin.conf"
 
 do_install() {
-    for tty in ttyS0 ttyAMA0 hvc0; do
+    for tty in ttyS0 ttyS4 ttyAMA0 ttyTCU0 hvc0; do
         install -d ${D}/etc/systemd/system/serial-getty@$tty.service.d
         install -m 0644 ${WORKDIR}/autologin.conf ${D}/etc/systemd/system/serial-getty@$tty.service.d/autologin.conf
     done
