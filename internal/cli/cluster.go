@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,12 +97,13 @@ func (a *app) runRender(f *renderFlags) error {
 
 // choose renders what the flags ask for.
 func choose(l cluster.Layout, profiles []*cluster.Profile, f *renderFlags) (cluster.Tree, error) {
+	chosen := profiles
 	if f.profile != "" {
 		p, err := cluster.Find(l.Profiles, profiles, f.profile)
 		if err != nil {
 			return cluster.Tree{}, err
 		}
-		profiles = []*cluster.Profile{p}
+		chosen = []*cluster.Profile{p}
 		if p.Negative && f.output == "" {
 			return cluster.Tree{}, diag.Userf(diag.Pos{File: p.File}, "profile %s is made to fail, so it is not rendered into the layer", f.profile).WithHint("add --output FOLDER")
 		}
@@ -109,41 +112,61 @@ func choose(l cluster.Layout, profiles []*cluster.Profile, f *renderFlags) (clus
 		return cluster.Render(l, profiles), nil
 	}
 	tree := cluster.Tree{Files: map[string]string{}}
-	found := false
-	for _, p := range profiles {
+	add := func(parts ...cluster.Tree) {
+		for _, part := range parts {
+			maps.Copy(tree.Files, part.Files)
+			tree.Roots, tree.Keep = append(tree.Roots, part.Roots...), part.Keep
+		}
+	}
+	for _, p := range chosen {
 		if p.Negative && f.profile == "" {
 			continue
 		}
 		if f.node == "" {
-			part := cluster.RenderProfile(l, p)
-			maps.Copy(tree.Files, part.Files)
-			tree.Roots = append(tree.Roots, part.Roots...)
-			found = true
-			continue
-		}
-		if n, err := p.Node(f.node); err == nil {
-			maps.Copy(tree.Files, p.NodeFiles(l, n))
-			found = true
+			add(cluster.RenderProfile(l, p), cluster.Tree{Files: cluster.NodeOverlays(l, profiles, p), Keep: tree.Keep})
+		} else if n, err := p.Node(f.node); err == nil {
+			add(cluster.RenderNode(l, p, n))
 		} else if f.profile != "" {
 			return cluster.Tree{}, err
 		}
 	}
-	if !found {
-		return cluster.Tree{}, diag.Userf(diag.Pos{}, "no profile in %s has a node %q", l.Profiles, f.node)
+	if len(tree.Files) == 0 {
+		var names []string
+		for _, p := range chosen {
+			for _, n := range p.Nodes {
+				names = append(names, n.Name)
+			}
+		}
+		slices.Sort(names)
+		return cluster.Tree{}, diag.Userf(diag.Pos{}, "no profile in %s has a node %q", l.Profiles, f.node).WithHint("they have: %s", strings.Join(slices.Compact(names), ", "))
 	}
 	return tree, nil
 }
 
-// projectRoot is the nearest folder above with profiles/.
+// projectRoot is the nearest folder above whose folder profiles/ holds profiles: backends have a folder of that name, too.
 func (a *app) projectRoot() (string, error) {
+	without := ""
 	for dir := a.dir; ; dir = filepath.Dir(dir) {
-		if st, err := os.Stat(filepath.Join(dir, cluster.DefaultLayout.Profiles)); err == nil && st.IsDir() {
+		profiles := filepath.Join(dir, cluster.DefaultLayout.Profiles)
+		if files, _ := filepath.Glob(filepath.Join(quoteGlob(profiles), "*.y*ml")); len(files) > 0 {
 			return dir, nil
 		}
-		if dir == filepath.Dir(dir) {
-			return "", diag.Userf(diag.Pos{}, "neither %s nor a folder above it has %s/", a.dir, cluster.DefaultLayout.Profiles).WithHint("run this in a checkout of the project")
+		if st, err := os.Stat(profiles); err == nil && st.IsDir() {
+			without = dir
 		}
+		if dir != filepath.Dir(dir) {
+			continue
+		}
+		if without != "" {
+			return without, nil // the folder is empty, which reading it tells
+		}
+		return "", diag.Userf(diag.Pos{}, "neither %s nor a folder above it has %s/", a.dir, cluster.DefaultLayout.Profiles).WithHint("run this in a checkout of the project")
 	}
+}
+
+// quoteGlob makes a path mean itself in a pattern.
+func quoteGlob(path string) string {
+	return regexp.MustCompile(`[\\*?\[]`).ReplaceAllString(path, `\$0`)
 }
 
 func (a *app) absolute(path string) string {

@@ -3,20 +3,25 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
 	"n3x/internal/diag"
 )
 
-// K3s' own networks, where a profile names none (https://docs.k3s.io/networking/basic-network-options).
 var (
-	defaultClusterCIDR = []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}
-	defaultServiceCIDR = []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")}
+	domainName = regexp.MustCompile(`^[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)*\.?$`)
+	onlyDigits = regexp.MustCompile(`^[0-9.]*$`) // a wrong IPv4 address rather than a name
 )
 
-// maxName is the longest name of a network interface in Linux (IFNAMSIZ less the final zero).
-const maxName = 15
+// isHost reports whether s is an address or a name of a machine.
+func isHost(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Zone() == ""
+	}
+	return len(s) <= 253 && domainName.MatchString(s) && !onlyDigits.MatchString(s)
+}
 
 // check looks at a profile as a whole: whether its parts fit each other.
 func (r *reader) check(p *Profile) {
@@ -28,154 +33,100 @@ func (r *reader) check(p *Profile) {
 	r.checkNodes(p)
 	r.checkAddresses(p)
 	r.checkHardware(p)
+	r.checkHostNames(p)
 }
 
-func (r *reader) checkBonds(p *Profile) {
-	owner := map[string]string{}
-	for _, b := range p.Bonds {
-		for _, m := range b.Members {
-			if other := owner[m]; other != "" {
-				r.fail(b.Pos, "%s is a member of %s and of %s", m, other, b.Name)
-			}
-			owner[m] = b.Name
-			if !interfaceName.MatchString(m) {
-				r.fail(b.Pos, "%q, a member of %s, is no name of a network card", m, b.Name).WithHint("allowed: %s", interfaceForm)
-			}
-			if p.Bond(m) != nil {
-				r.fail(b.Pos, "%s is a bond, so it cannot be a member of %s", m, b.Name)
-			}
-		}
-		if len(b.Members) == 0 {
-			r.fail(b.Pos, "bond %s has no members", b.Name)
-		}
-		r.checkMode(b)
-		if !slices.ContainsFunc(p.Networks, func(n *Network) bool { return n.Interface == b.Name }) {
-			r.fail(b.Pos, "no network uses bond %s", b.Name)
-		}
-	}
-	for _, n := range p.Networks {
-		if b := owner[n.Interface]; b != "" {
-			r.fail(n.Pos, "network %s is on %s, which is a member of bond %s", n.Name, n.Interface, b).WithHint("write interface: %s", b)
-		}
-	}
-}
-
-// checkMode refuses settings that the kernel ignores or rejects in the bond's mode.
-func (r *reader) checkMode(b *Bond) {
-	only := func(set bool, what string, modes ...string) {
-		if set && !slices.Contains(modes, b.Mode) {
-			r.fail(b.Pos, "bond %s has %s, which mode %s does not know", b.Name, what, b.Mode).WithHint("it belongs to %s", strings.Join(modes, ", "))
-		}
-	}
-	only(b.Primary != "", "a primary", "active-backup", "balance-tlb", "balance-alb")
-	only(b.Reselect != "", "reselect", "active-backup", "balance-tlb", "balance-alb")
-	only(b.LACPRate != "", "lacp-rate", "802.3ad")
-	only(b.Hash != "", "transmit-hash", "balance-xor", "802.3ad", "balance-tlb", "balance-alb")
-	if b.Primary != "" && !slices.Contains(b.Members, b.Primary) {
-		r.fail(b.Pos, "the primary %s of bond %s is none of its members", b.Primary, b.Name).WithHint("its members: %s", strings.Join(b.Members, ", "))
-	}
-	if b.MIIMon == 0 && (b.UpDelay > 0 || b.Down > 0) {
-		r.fail(b.Pos, "bond %s has delays but no miimon, so the kernel ignores them", b.Name).WithHint("add miimon: 100")
-	}
-	if b.MIIMon > 0 && (b.UpDelay%b.MIIMon != 0 || b.Down%b.MIIMon != 0) {
-		r.fail(b.Pos, "the delays of bond %s are no multiples of miimon (%d), so the kernel rounds them down", b.Name, b.MIIMon)
-	}
-}
-
-// checkLinks looks at what carries networks: names, 802.1Q ids and sizes of packets, for each node.
-func (r *reader) checkLinks(p *Profile) {
-	nodes := p.Nodes
-	if len(nodes) == 0 {
-		nodes = []*Node{{}}
-	}
-	said := map[string]bool{}
-	for _, node := range nodes {
-		taken := map[string]*Network{}
-		for _, n := range p.Networks {
-			if len(p.Nodes) > 0 && node.place(n.Name) == nil {
-				continue
-			}
-			link := p.link(node, n)
-			key := fmt.Sprint(n.Name, link)
-			if other := taken[link]; other != nil && !said[key] {
-				said[key] = true
-				r.sameLink(node, n, other, link)
-			}
-			taken[link] = n
-			if len(link) > maxName && !said[key] {
-				said[key] = true
-				r.fail(n.Pos, "the interface %s of network %s is longer than %d characters", link, n.Name, maxName).WithHint("add a shorter name, e.g. device: vlan%d", node.vlan(n))
-			}
-			if node.card(n.Interface) == link && node.vlan(n) != 0 {
-				r.fail(n.Pos, "network %s has the device %s, which carries it", n.Name, link)
-			}
-		}
-	}
-	for _, n := range p.Networks {
-		if n.Device != "" && n.VLAN == 0 {
-			r.fail(n.Pos, "network %s has a device but no VLAN id", n.Name).WithHint("add vlan: ID, or use interface alone")
-		}
-		if carrier := p.carrierMTU(n); n.VLAN == 0 && n.MTU > 0 && carrier > n.MTU {
-			r.fail(n.Pos, "the MTU %d of network %s is smaller than the %d of a VLAN on the same interface", n.MTU, n.Name, carrier)
-		}
-	}
-}
-
-func (r *reader) sameLink(node *Node, n, other *Network, link string) {
-	if node.vlan(n) == 0 {
-		r.fail(n.Pos, "networks %s and %s are both untagged on %s", other.Name, n.Name, link).WithHint("add the missing VLAN id of one: vlan: ID")
-		return
-	}
-	r.fail(n.Pos, "networks %s and %s of node %s both have the VLAN id %d on %s", other.Name, n.Name, node.Name, node.vlan(n), node.card(n.Interface))
-}
-
-// carrierMTU is the largest MTU of the VLANs that share n's interface.
-func (p *Profile) carrierMTU(n *Network) int {
-	size := 0
-	for _, o := range p.Networks {
-		if o.Interface == n.Interface && o.VLAN != 0 {
-			size = max(size, o.MTU)
-		}
-	}
-	return size
+// unusable are addresses that no network of machines can have.
+var unusable = map[string]netip.Prefix{
+	"loopback": netip.MustParsePrefix("127.0.0.0/8"), "this network": netip.MustParsePrefix("0.0.0.0/8"), "multicast": netip.MustParsePrefix("224.0.0.0/4"),
+	"reserved": netip.MustParsePrefix("240.0.0.0/4"), "IPv6 loopback": netip.MustParsePrefix("::/127"), "IPv6 link-local": netip.MustParsePrefix("fe80::/10"),
+	"IPv6 multicast": netip.MustParsePrefix("ff00::/8"),
 }
 
 func (r *reader) checkNetworks(p *Profile) {
 	gateways := map[bool]*Network{}
 	for _, n := range p.Networks {
-		families := map[bool]bool{}
-		for _, s := range n.Subnets {
-			if families[s.Addr().Is4()] {
-				r.fail(n.Pos, "network %s has two prefixes of one address family", n.Name).WithHint("make them two networks")
-			}
-			families[s.Addr().Is4()] = true
-			if s.Bits() == 0 || s.IsSingleIP() {
-				r.fail(n.Pos, "%s of network %s leaves no room for nodes", s, n.Name)
-			}
-		}
+		r.checkSubnets(n)
 		for _, g := range n.Gateways {
-			if !n.contains(g) {
-				r.fail(n.Pos, "the gateway %s is not in network %s (%s)", g, n.Name, list(n.Subnets))
+			pos := r.item(g.String(), "networks", n.Name, "gateway")
+			if !n.contains(g) && !n.isLocalRouter(g) {
+				r.fail(pos, "the gateway %s is not in network %s (%s)", g, n.Name, list(n.Subnets))
 			}
-			if other := gateways[g.Is4()]; other != nil {
-				r.fail(n.Pos, "networks %s and %s both have a gateway, but a machine has one default route", other.Name, n.Name).WithHint("use routes in one of them")
+			if other := gateways[g.Is4()]; other == n {
+				r.fail(pos, "network %s has two gateways of one address family", n.Name)
+			} else if other != nil {
+				r.fail(pos, "networks %s and %s both have a gateway, but a machine has one default route", other.Name, n.Name).WithHint("use routes in one of them")
 			}
 			gateways[g.Is4()] = n
 		}
 		for _, route := range n.Routes {
-			if !n.contains(route.Via) {
-				r.fail(n.Pos, "the route to %s goes by %s, which is not in network %s (%s)", route.To, route.Via, n.Name, list(n.Subnets))
-			}
+			r.checkRoute(n, route)
 		}
+		r.checkNames(n)
 		if n.DHCP != nil {
 			r.checkDHCP(n)
 		}
 	}
 }
 
+func (r *reader) checkSubnets(n *Network) {
+	families := map[bool]bool{}
+	for _, s := range n.Subnets {
+		pos := r.item(s.String(), "networks", n.Name, "subnet")
+		if families[s.Addr().Is4()] {
+			r.fail(pos, "network %s has two prefixes of one address family", n.Name).WithHint("make them two networks")
+		}
+		families[s.Addr().Is4()] = true
+		if s.Bits() == 0 || s.IsSingleIP() {
+			r.fail(pos, "%s of network %s leaves no room for nodes", s, n.Name)
+			continue
+		}
+		for what, u := range unusable {
+			if u.Overlaps(s) {
+				r.fail(pos, "%s of network %s is no network of machines: %s is %s", s, n.Name, u, what)
+			}
+		}
+	}
+	if len(n.Subnets) == 0 {
+		r.fail(r.at("networks", n.Name, "subnet"), "network %s has no prefix", n.Name)
+	}
+}
+
+func (r *reader) checkRoute(n *Network, route Route) {
+	pos := r.at("networks", n.Name, "routes")
+	for _, e := range r.root.Lookup("networks", n.Name, "routes").Map().Entries() {
+		if e.Key == route.To.String() {
+			pos = e.Node.Pos
+		}
+	}
+	switch {
+	case route.To.Bits() == 0:
+		r.fail(pos, "the route to %s is the default route", route.To).WithHint("write gateway: %s", route.Via)
+	case route.To.Addr().Is4() != route.Via.Is4():
+		r.fail(pos, "the route to %s goes by %s, which is of the other address family", route.To, route.Via)
+	case !n.contains(route.Via) && !n.isLocalRouter(route.Via):
+		r.fail(pos, "the route to %s goes by %s, which is not in network %s (%s)", route.To, route.Via, n.Name, list(n.Subnets))
+	}
+}
+
+// checkNames looks at what is passed on as text: systemd-networkd would drop what is no name.
+func (r *reader) checkNames(n *Network) {
+	for _, d := range n.Domains {
+		if !domainName.MatchString(strings.TrimPrefix(d, "~")) {
+			r.fail(r.item(d, "networks", n.Name, "domains"), "%q is no domain", d)
+		}
+	}
+	for _, s := range n.NTP {
+		if !isHost(s) {
+			r.fail(r.item(s, "networks", n.Name, "ntp"), "%q is neither an address nor a name of a time server", s)
+		}
+	}
+}
+
 func (r *reader) checkDHCP(n *Network) {
 	d := n.DHCP
-	if slices.ContainsFunc(n.Subnets, func(s netip.Prefix) bool { return s.Addr().Is6() }) {
+	at := func(key string) diag.Pos { return r.at("networks", n.Name, "dhcp", key) }
+	if slices.ContainsFunc(n.Subnets, isIPv6) {
 		r.fail(d.Pos, "network %s has IPv6 addresses, which its DHCP server cannot give", n.Name).WithHint("use two networks, one of them static")
 	}
 	for _, a := range []netip.Addr{d.Server, d.First, d.Last} {
@@ -184,16 +135,43 @@ func (r *reader) checkDHCP(n *Network) {
 		}
 	}
 	if d.First.IsValid() && d.Last.Less(d.First) {
-		r.fail(d.Pos, "the DHCP range ends at %s, before its beginning %s", d.Last, d.First)
+		r.fail(at("range"), "the DHCP range ends at %s, before its beginning %s", d.Last, d.First)
 	}
 	if d.inRange(d.Server) {
-		r.fail(d.Pos, "the DHCP server's address %s is in the range that it gives away", d.Server)
+		r.fail(at("server"), "the DHCP server's address %s is in the range that it gives away", d.Server)
+	}
+	for _, g := range n.Gateways {
+		if d.inRange(g) {
+			r.fail(r.item(g.String(), "networks", n.Name, "gateway"), "the gateway %s is in the range that the DHCP server gives away", g)
+		}
+	}
+	for _, a := range n.DNS {
+		if !a.Is4() {
+			r.fail(r.item(a.String(), "networks", n.Name, "dns"), "DHCP cannot tell nodes of the name server %s, which has an IPv6 address", a)
+		}
+	}
+	for _, s := range n.Domains {
+		if strings.HasPrefix(s, "~") {
+			r.fail(r.item(s, "networks", n.Name, "domains"), "DHCP cannot tell nodes of %s, only of domains to search", s)
+		}
+	}
+	for _, s := range n.NTP {
+		if a, err := netip.ParseAddr(s); err != nil || !a.Is4() {
+			r.fail(r.item(s, "networks", n.Name, "ntp"), "DHCP cannot tell nodes of the time server %s, only of IPv4 addresses", s)
+		}
 	}
 }
 
 func (d *DHCP) inRange(a netip.Addr) bool {
 	return d.First.IsValid() && !a.Less(d.First) && !d.Last.Less(a)
 }
+
+// isLocalRouter reports whether a is an IPv6 router's link-local address, which routers announce themselves by.
+func (n *Network) isLocalRouter(a netip.Addr) bool {
+	return a.Is6() && a.IsLinkLocalUnicast() && slices.ContainsFunc(n.Subnets, isIPv6)
+}
+
+func isIPv6(p netip.Prefix) bool { return p.Addr().Is6() }
 
 // contains reports whether a is an address for a machine of the network.
 func (n *Network) contains(a netip.Addr) bool {
@@ -222,81 +200,26 @@ func (r *reader) checkPrefixes(p *Profile) {
 		of     string
 	}
 	var seen []owned
-	add := func(pos diag.Pos, of string, prefixes []netip.Prefix) {
+	add := func(of string, prefixes []netip.Prefix, keys ...string) {
 		for _, x := range prefixes {
 			for _, o := range seen {
 				if o.prefix.Overlaps(x) {
-					r.fail(pos, "%s of %s overlaps %s of %s", x, of, o.prefix, o.of)
+					r.fail(r.item(x.String(), keys...), "%s of %s overlaps %s of %s", x, of, o.prefix, o.of)
 				}
 			}
-		}
-		for _, x := range prefixes {
 			seen = append(seen, owned{x, of})
 		}
 	}
-	add(p.K3s.Pos, "the pods (k3s.cluster-cidr)", p.clusterCIDR())
-	add(p.K3s.Pos, "the services (k3s.service-cidr)", p.serviceCIDR())
-	for _, n := range p.Networks {
-		add(n.Pos, "network "+n.Name, n.Subnets)
-	}
-}
-
-func (p *Profile) clusterCIDR() []netip.Prefix {
-	if p.K3s.ClusterCIDR == nil {
-		return defaultClusterCIDR
-	}
-	return p.K3s.ClusterCIDR
-}
-
-func (p *Profile) serviceCIDR() []netip.Prefix {
-	if p.K3s.ServiceCIDR == nil {
-		return defaultServiceCIDR
-	}
-	return p.K3s.ServiceCIDR
-}
-
-func (r *reader) checkK3s(p *Profile) {
-	var names []string
-	for _, n := range p.Networks {
-		names = append(names, n.Name)
-	}
-	if p.Network(p.K3s.Network) == nil {
-		r.errs = append(r.errs, unknown(p.K3s.Pos, "network", p.K3s.Network, "the profile", names))
-	}
-	for _, a := range p.K3s.ClusterDNS {
-		if !slices.ContainsFunc(p.serviceCIDR(), func(s netip.Prefix) bool { return s.Contains(a) }) {
-			r.fail(p.K3s.Pos, "the cluster's name server %s is not among its services (%s)", a, list(p.serviceCIDR()))
+	for _, n := range p.Nodes {
+		if !p.HasGateway(n) {
+			add("nodes without a gateway", []netip.Prefix{routePrefix})
+			break
 		}
 	}
-	if p.First(Server) == nil {
-		r.fail(diag.Pos{File: p.File, Line: 1}, "the profile has no server").WithHint("one node needs role: server")
-	}
-}
-
-// cards are the network cards that a profile names: those of networks, and members of bonds.
-func (p *Profile) cards() []string {
-	var out []string
-	for _, b := range p.Bonds {
-		out = append(out, b.Members...)
-	}
+	add("the pods (k3s.cluster-cidr)", p.clusterCIDR(), "k3s", "cluster-cidr")
+	add("the services (k3s.service-cidr)", p.serviceCIDR(), "k3s", "service-cidr")
 	for _, n := range p.Networks {
-		if p.Bond(n.Interface) == nil {
-			out = append(out, n.Interface)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// link is the interface that has n's addresses on a node.
-func (p *Profile) link(node *Node, n *Network) string {
-	switch id := node.vlan(n); {
-	case id == 0:
-		return node.card(n.Interface)
-	case n.Device != "":
-		return n.Device
-	default:
-		return fmt.Sprintf("%s.%d", node.card(n.Interface), id)
+		add("network "+n.Name, n.Subnets, "networks", n.Name, "subnet")
 	}
 }
 
@@ -306,13 +229,4 @@ func list[T fmt.Stringer](of []T) string {
 		out = append(out, x.String())
 	}
 	return strings.Join(out, ", ")
-}
-
-func sorted(m map[string]string) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

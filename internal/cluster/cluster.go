@@ -49,7 +49,7 @@ type Network struct {
 	Domains   []string
 	NTP       []string
 	Routes    []Route
-	MTU       int   // bytes; 0 is the driver's
+	MTU       int   // bytes; 0 is Ethernet's 1500
 	Optional  bool  // the machine counts as online without it
 	DHCP      *DHCP // nil: static addresses
 }
@@ -78,7 +78,7 @@ type Bond struct {
 
 	Primary  string // preferred member; "" is none
 	Reselect string // when the primary takes over again: always, better, failure; "" is the kernel's choice
-	MIIMon   int    // link check interval in milliseconds
+	MIIMon   int    // link check interval in milliseconds, never 0
 	UpDelay  int    // milliseconds
 	Down     int    // milliseconds
 	LACPRate string // slow or fast; mode 802.3ad only
@@ -169,9 +169,9 @@ func (p *Profile) First(role Role) *Node {
 	return p.Nodes[i]
 }
 
-// HasGateway reports whether machines get a default route by this profile. K3s does not start without one.
-func (p *Profile) HasGateway() bool {
-	return slices.ContainsFunc(p.Networks, func(n *Network) bool { return len(n.Gateways) > 0 })
+// HasGateway reports whether a node gets a default route by this profile. K3s does not start without one.
+func (p *Profile) HasGateway(n *Node) bool {
+	return slices.ContainsFunc(p.Networks, func(net *Network) bool { return len(net.Gateways) > 0 && n.place(net.Name) != nil })
 }
 
 // place is where n is in the network; nil when it is not in it.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -269,7 +268,7 @@ dhcp-host=52:54:00:01:01:04,192.168.1.4,agent-2
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ profile, old, new, want string }{
-		{"simple", "192.168.1.2}", "192.168.2.2}", `simple.yaml:18:16: the address 192.168.2.2 of node server-2 is not in network cluster (192.168.1.0/24)`},
+		{"simple", "192.168.1.2}", "192.168.2.2}", `simple.yaml:18:25: the address 192.168.2.2 of node server-2 is not in network cluster (192.168.1.0/24)`},
 		{"simple", "192.168.1.2}", "192.168.1.1}", `the address 192.168.1.1 of node server-2 is that of node server-1`},
 		{"simple", "192.168.1.2}", "192.168.1.255}", `is not in network cluster`},
 		{"simple", "192.168.1.2}", "192.168.1.300}", `"192.168.1.300" is no IP address`},
@@ -296,7 +295,7 @@ func TestRefusals(t *testing.T) {
 		{"bonding-vlans", "mode: active-backup", "mode: 802.3ad", `bond bond0 has a primary, which mode 802.3ad does not know`},
 		{"bonding-vlans", "[eth1, eth2]", "[]", `bond bond0 has no members`},
 		{"bonding-vlans", "interface: bond0\n    vlan: 100", "interface: eth2\n    vlan: 100", `eth2, which is a member of bond bond0`},
-		{"bonding-vlans", "miimon: 100", "miimon: 150", `no multiples of miimon`},
+		{"bonding-vlans", "miimon: 100", "miimon: 150", `bonding-vlans.yaml:11:14: updelay 200 of bond bond0 is no multiple of miimon (150)`},
 		{"dhcp-simple", "mac: {eth1: 52:54:00:01:01:02}", "mac: {eth1: 52:54:00:01:01:01}", `the hardware address 52:54:00:01:01:01 of node server-2 is that of node server-1`},
 		{"dhcp-simple", "    mac: {eth1: 52:54:00:01:01:02}\n", "", `no hardware address of eth1`},
 		{"dhcp-simple", "mac: {eth1: 52:54:00:01:01:02}", "mac: {eth7: 52:54:00:01:01:02}", `the profile has no network card "eth7"`},
@@ -323,7 +322,7 @@ func TestRefusals(t *testing.T) {
 func TestManyNodes(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("networks:\n  cluster: {interface: eth1, vlan: 5, subnet: 10.0.0.0/16}\nk3s: {network: cluster}\nnodes:\n")
+	b.WriteString("networks:\n  cluster: {interface: eth1, vlan: 5, subnet: 10.0.0.0/16}\nk3s: {network: cluster, cluster-cidr: 10.64.0.0/12}\nnodes:\n")
 	for i := range 2000 {
 		role := "agent"
 		if i < 3 {
@@ -337,55 +336,6 @@ func TestManyNodes(t *testing.T) {
 	}
 	if got := Render(DefaultLayout, []*Profile{p}).Files; len(got) != 2000*5+5 {
 		t.Errorf("%d files", len(got))
-	}
-}
-
-func TestTree(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	simple, vlans := load(t, "simple"), load(t, "vlans")
-	both := Render(DefaultLayout, []*Profile{simple, vlans, load(t, "vlans-broken")})
-	change, err := both.Write(dir)
-	if err != nil || len(change.Removed) != 0 || len(change.Written) != len(both.Files) {
-		t.Fatalf("%v, %+v", err, change)
-	}
-	if d, err := both.Difference(dir); d != "" || err != nil {
-		t.Errorf("%v\n%s", err, d)
-	}
-	if change, err = both.Write(dir); err != nil || change.Written != nil || change.Removed != nil {
-		t.Errorf("a second time changed something: %v, %+v", err, change)
-	}
-	own := filepath.Join(dir, DefaultLayout.units(), "postinst")
-	if err := os.WriteFile(own, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-
-	// One profile goes, one address changes.
-	simple.Nodes[1].Places[0].Addresses[0] = simple.Nodes[1].Places[0].Addresses[0].Next().Next().Next()
-	one := Render(DefaultLayout, []*Profile{simple})
-	d, err := one.Difference(dir)
-	for _, line := range []string{"-Address=192.168.1.2/24\n+Address=192.168.1.5/24\n", "--- a/backends/isar/kas/network/vlans.yml\n+++ /dev/null\n"} {
-		if err != nil || !strings.Contains(d, line) {
-			t.Errorf("%v; %q is missing in\n%s", err, line, d)
-		}
-	}
-	if change, err = one.Write(dir); err != nil || !slices.Contains(change.Removed, "backends/isar/kas/network/vlans.yml") {
-		t.Errorf("%v, %+v", err, change)
-	}
-	if _, err := os.Stat(filepath.Join(dir, DefaultLayout.units(), "vlans")); err == nil {
-		t.Error("the folder of a profile that is gone is still there")
-	}
-	if _, err := os.Stat(own); err != nil {
-		t.Error("a file that was not rendered is gone")
-	}
-
-	// A file of a person is not replaced.
-	by := filepath.Join(dir, "backends/isar/kas/network/vlans.yml")
-	if err := os.WriteFile(by, []byte("header: {version: 14}\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := both.Write(dir); err == nil || !strings.Contains(err.Error(), "kas/network/vlans.yml: the file was written by a person") {
-		t.Errorf("got %v", err)
 	}
 }
 

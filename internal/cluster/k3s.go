@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -110,22 +109,25 @@ func (p *Profile) Hosts(head string) string {
 	return b.String()
 }
 
-// eachName gives each address of each node with its name: the node's own in the network that the cluster talks by, else
-// with the network's behind it.
+// eachName gives each address of each node with its name.
 func (p *Profile) eachName(f func(n *Network, address, name string)) {
 	for _, net := range p.Networks {
 		for _, n := range p.Nodes {
-			name := n.Name
-			if net.Name != p.K3s.Network {
-				name += "-" + net.Name
-			}
 			if at := n.place(net.Name); at != nil {
 				for _, a := range at.Addresses {
-					f(net, a.String(), name)
+					f(net, a.String(), p.hostName(n, net))
 				}
 			}
 		}
 	}
+}
+
+// hostName is a node's name in a network: its own in the one that the cluster talks by, else with the network's behind it.
+func (p *Profile) hostName(n *Node, net *Network) string {
+	if net.Name == p.K3s.Network {
+		return n.Name
+	}
+	return n.Name + "-" + net.Name
 }
 
 // Dnsmasq is the configuration of a DHCP server for the profile's networks behind the lines of head (dnsmasq(8)); "" when
@@ -163,7 +165,7 @@ func (p *Profile) Dnsmasq(head string) string {
 		if n.Domains != nil {
 			option("domain-search", strings.Join(n.Domains, ","))
 		}
-		if n.NTP != nil && !slices.ContainsFunc(n.NTP, notAddress) {
+		if n.NTP != nil {
 			option("ntp-server", strings.Join(n.NTP, ","))
 		}
 		if n.MTU > 0 {
@@ -179,11 +181,6 @@ func (p *Profile) Dnsmasq(head string) string {
 		return ""
 	}
 	return b.String()
-}
-
-func notAddress(s string) bool {
-	_, err := netip.ParseAddr(s)
-	return err != nil
 }
 
 // mask is an IPv4 prefix's length as dotted numbers.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +62,9 @@ func (p *Profile) Units(node *Node) []Unit {
 	return out
 }
 
+// ethernetMTU is what network cards carry that are told nothing else.
+const ethernetMTU = 1500
+
 // mtu is what an interface must carry for the networks on it; 0 is the driver's.
 func mtu(networks []*Network) int {
 	size := 0
@@ -80,7 +84,7 @@ func bondUnits(b *Bond, node *Node, size int) []Unit {
 	milliseconds := func(n int) string { return strconv.Itoa(n) + "ms" }
 	add(b.Down > 0, "DownDelaySec", milliseconds(b.Down))
 	add(b.LACPRate != "", "LACPTransmitRate", b.LACPRate)
-	add(b.MIIMon > 0, "MIIMonitorSec", milliseconds(b.MIIMon))
+	add(true, "MIIMonitorSec", milliseconds(b.MIIMon))
 	add(true, "Mode", b.Mode)
 	add(b.Reselect != "", "PrimaryReselectPolicy", b.Reselect)
 	add(b.Hash != "", "TransmitHashPolicy", b.Hash)
@@ -116,6 +120,7 @@ func (p *Profile) carrierUnits(carrier string, networks []*Network, node *Node) 
 	var untagged *Network
 	var out []Unit
 	var vlans []Setting
+	size := mtu(networks)
 	for _, n := range networks {
 		id := node.vlan(n)
 		if id == 0 {
@@ -125,8 +130,12 @@ func (p *Profile) carrierUnits(carrier string, networks []*Network, node *Node) 
 		name := p.link(node, n)
 		vlans = append(vlans, Setting{"VLAN", name})
 		file := "20-vlan-" + n.Name
+		own := n.MTU
+		if own == 0 && size > ethernetMTU {
+			own = ethernetMTU // the kernel would take that of the carrier, which is another network's
+		}
 		out = append(out,
-			Unit{file + ".netdev", []Section{netdev(name, "vlan", "", n.MTU), {"VLAN", []Setting{{"Id", strconv.Itoa(id)}}}}},
+			Unit{file + ".netdev", []Section{netdev(name, "vlan", "", own), {"VLAN", []Setting{{"Id", strconv.Itoa(id)}}}}},
 			Unit{file + ".network", p.network(n, node, name, nil, 0)})
 	}
 	number := "15-"
@@ -134,7 +143,6 @@ func (p *Profile) carrierUnits(carrier string, networks []*Network, node *Node) 
 		number = "20-"
 	}
 	name := node.card(carrier)
-	size := mtu(networks)
 	if p.Bond(carrier) != nil {
 		size = 0 // the bond's own file has it
 	}
@@ -208,4 +216,23 @@ func (n *Network) names() []Setting {
 		out = append(out, Setting{"NTP", strings.Join(n.NTP, " ")})
 	}
 	return out
+}
+
+// routeDevice is the interface of the default route that leads nowhere, for nodes that have no other (https://docs.k3s.io/installation/airgap).
+const routeDevice = "k3s-route"
+
+// routePrefix are the addresses on it: of those for documentation (RFC 5737), so nobody's.
+var routePrefix = netip.MustParsePrefix("203.0.113.254/31")
+
+// routeUnits are the files of that interface. Debian images have them from the package k3s-system-config.
+func routeUnits() []Unit {
+	return []Unit{
+		{"90-k3s-route.netdev", []Section{{"NetDev", []Setting{{"Kind", "dummy"}, {"Name", routeDevice}}}}},
+		{"90-k3s-route.network", []Section{
+			match(routeDevice),
+			{"Network", []Setting{{"Address", routePrefix.String()}, {"LinkLocalAddressing", "no"}, {"IPv6AcceptRA", "no"}}},
+			{"Route", []Setting{{"Gateway", routePrefix.Addr().Next().String()}, {"Metric", "65535"}}},
+			{"Link", []Setting{{"RequiredForOnline", "no"}}},
+		}},
+	}
 }

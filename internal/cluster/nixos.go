@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -19,7 +20,11 @@ func (p *Profile) NixOS() []byte {
 	nodes := map[string]any{}
 	for _, n := range p.Nodes {
 		netdevs, networks := map[string]any{}, map[string]any{}
-		for _, u := range p.Units(n) {
+		units := p.Units(n)
+		if !p.HasGateway(n) {
+			units = append(units, routeUnits()...)
+		}
+		for _, u := range units {
 			if name, ok := strings.CutSuffix(u.Name, ".netdev"); ok {
 				netdevs[name] = u.nixOS()
 			} else {
@@ -79,6 +84,10 @@ func pairs(keys []Setting) map[string]any {
 	out := map[string]any{}
 	for _, k := range keys {
 		out[k.Key] = k.Value
+		// NixOS takes VLAN ids and metrics as numbers only.
+		if n, err := strconv.Atoi(k.Value); err == nil {
+			out[k.Key] = n
+		}
 	}
 	return out
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"n3x/internal/diag"
@@ -16,11 +16,12 @@ import (
 
 // Read reads and checks a profile. file is its name in messages, and names the profile. All errors are told, in the file's order.
 func Read(file string, data []byte) (*Profile, error) {
-	r := &reader{}
+	r := &reader{file: file}
 	root, err := yaml.Parse(file, data, func(pos diag.Pos, message string) { r.fail(pos, "%s", message) })
 	if err != nil {
 		return nil, err
 	}
+	r.root = root
 	p := &Profile{File: file, Name: strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".yaml"), ".yml")}
 	if !labelName.MatchString(p.Name) {
 		return nil, diag.Userf(diag.Pos{File: file}, "%q is not the name of a profile", p.Name).WithHint("name the file with %s", labelForm)
@@ -40,44 +41,38 @@ func Read(file string, data []byte) (*Profile, error) {
 	return p, nil
 }
 
-// ReadDir reads all profiles of a folder, in the order of their names. show turns a path into its name in messages.
-func ReadDir(dir string, show func(string) string) ([]*Profile, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, diag.Userf(diag.Pos{}, "read profiles: %w", err)
-	}
-	var out []*Profile
-	var errs []error
-	names := map[string]string{}
-	for _, e := range entries {
-		if ext := filepath.Ext(e.Name()); ext != ".yaml" && ext != ".yml" || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		file := filepath.Join(dir, e.Name())
-		data, err := os.ReadFile(file)
-		if err != nil {
-			errs = append(errs, diag.Userf(diag.Pos{}, "read a profile: %w", err))
-			continue
-		}
-		p, err := Read(show(file), data)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if other := names[p.Name]; other != "" {
-			errs = append(errs, diag.Userf(diag.Pos{File: p.File}, "%s is a profile of the same name", other))
-		}
-		names[p.Name] = p.File
-		out = append(out, p)
-	}
-	if out == nil && errs == nil {
-		errs = append(errs, diag.Userf(diag.Pos{}, "%s holds no profiles", show(dir)).WithHint("a profile is a file NAME.yaml"))
-	}
-	return out, errors.Join(errs...)
+// reader collects what is wrong with a file.
+type reader struct {
+	file string
+	root *yaml.Node
+	errs []*diag.Error
 }
 
-// reader collects what is wrong with a file.
-type reader struct{ errs []*diag.Error }
+// at is where the value below keys is written; of a mapping or list, where its key is. What is missing is where it should be.
+func (r *reader) at(keys ...string) diag.Pos {
+	n, pos := r.root, diag.Pos{File: r.file, Line: 1}
+	for _, k := range keys {
+		m := n.Map()
+		if n = m.Lookup(k); n == nil {
+			break
+		}
+		pos = m.KeyPos(k)
+		if n.Map() == nil && n.List() == nil {
+			pos = n.Pos
+		}
+	}
+	return pos
+}
+
+// item is where a text stands in the list below keys.
+func (r *reader) item(text string, keys ...string) diag.Pos {
+	for _, n := range all(r.root.Lookup(keys...)) {
+		if s, _ := textOf(n); s == text {
+			return n.Pos
+		}
+	}
+	return r.at(keys...)
+}
 
 func (r *reader) fail(pos diag.Pos, format string, args ...any) *diag.Error {
 	e := diag.Userf(pos, format, args...)
@@ -111,7 +106,8 @@ func (r *reader) value(n *yaml.Node, rule *rule, where string) {
 	case text:
 		r.text(n, rule, where)
 	case number:
-		if v, ok := n.Value.(int64); !ok || v < int64(rule.min) || v > int64(rule.max) {
+		// YAML would take 0200 for 128, and 1:30 for 90.
+		if v, ok := n.Value.(int64); !ok || v < int64(rule.min) || v > int64(rule.max) || strconv.FormatInt(v, 10) != n.Plain {
 			r.fail(n.Pos, "%s is %s, which is no number from %d to %d", where, show(n), rule.min, rule.max)
 		}
 	case truth:
@@ -250,8 +246,28 @@ func (r *reader) profile(p *Profile, root *yaml.Node) {
 		ClusterDNS: r.addresses(k.Lookup("cluster-dns")), TLSSANs: sentences(k.Lookup("tls-san")),
 	}
 	for _, e := range root.Lookup("nodes").Map().Entries() {
-		p.Nodes = append(p.Nodes, r.node(e))
+		n := r.node(e)
+		for i := range n.Places {
+			if net := p.Network(n.Places[i].Network); net != nil {
+				net.sort(n.Places[i].Addresses)
+			}
+		}
+		p.Nodes = append(p.Nodes, n)
 	}
+}
+
+// sort puts addresses into the order of the network's prefixes: K3s prefers the first family everywhere.
+func (n *Network) sort(addresses []netip.Addr) {
+	slices.SortStableFunc(addresses, func(a, b netip.Addr) int {
+		first := len(n.Subnets) == 0 || n.Subnets[0].Addr().Is4()
+		switch {
+		case a.Is4() == b.Is4():
+			return 0
+		case a.Is4() == first:
+			return -1
+		}
+		return 1
+	})
 }
 
 func (r *reader) network(e yaml.Entry) *Network {
@@ -285,6 +301,9 @@ func bond(e yaml.Entry) *Bond {
 	}
 	if b.Mode == "" {
 		b.Mode = "active-backup" // the one mode that needs nothing of the switch
+	}
+	if b.MIIMon == 0 {
+		b.MIIMon = 100 // the kernel's own is never to look whether a link works
 	}
 	return b
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,8 +14,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
+	"golang.org/x/sys/unix"
 
-	"n3x/internal/atomicfile"
 	"n3x/internal/diag"
 )
 
@@ -43,15 +45,13 @@ func (l Layout) configs() string {
 type Tree struct {
 	Files map[string]string
 	Roots []string // folders whose rendered files are all in Files: others are stale
+	Keep  []string // folders that stay when nothing is left in them
 }
 
 // Render renders profiles that are no negative ones: all that n3x writes for them. They must be all that a project has,
 // because overlays for nodes are shared by profiles.
 func Render(l Layout, profiles []*Profile) Tree {
-	t := Tree{Files: map[string]string{}, Roots: []string{
-		l.units(), l.configs(), path.Join(l.ISAR, "kas/network"), path.Join(l.ISAR, "kas/node"), path.Join(l.NixOS, "profiles"), path.Join(l.Profiles, "rendered"),
-	}}
-	nodes := map[string][]string{}
+	t := Tree{Files: map[string]string{}, Roots: l.roots(), Keep: l.roots()}
 	for _, p := range profiles {
 		if p.Negative {
 			continue
@@ -59,24 +59,38 @@ func Render(l Layout, profiles []*Profile) Tree {
 		for name, text := range RenderProfile(l, p).Files {
 			t.Files[name] = text
 		}
-		for _, n := range p.Nodes {
-			nodes[n.Name] = append(nodes[n.Name], p.Name)
-		}
-	}
-	for name, in := range nodes {
-		t.Files[path.Join(l.ISAR, "kas/node", name+".yml")] = nodeOverlay(l, name, in)
+		maps.Copy(t.Files, NodeOverlays(l, profiles, p))
 	}
 	t.Files[path.Join(l.Profiles, "profile.schema.json")] = string(Schema())
 	return t
 }
 
+func (l Layout) roots() []string {
+	return []string{l.units(), l.configs(), path.Join(l.ISAR, "kas/network"), path.Join(l.ISAR, "kas/node"), path.Join(l.NixOS, "profiles"), path.Join(l.Profiles, "rendered")}
+}
+
+// NodeOverlays are the kas files that choose one of p's nodes. They name all profiles that have a node of that name.
+func NodeOverlays(l Layout, profiles []*Profile, p *Profile) map[string]string {
+	out := map[string]string{}
+	for _, n := range p.Nodes {
+		var files []string
+		for _, other := range profiles {
+			if _, err := other.Node(n.Name); err == nil && (other == p || !other.Negative) {
+				files = append(files, path.Join(l.Profiles, filepath.Base(other.File)))
+			}
+		}
+		out[path.Join(l.ISAR, "kas/node", n.Name+".yml")] = nodeOverlay(n.Name, files)
+	}
+	return out
+}
+
 // RenderProfile renders what one profile alone decides: everything but overlays for nodes.
 func RenderProfile(l Layout, p *Profile) Tree {
 	shown := path.Join(l.Profiles, "rendered", p.Name)
-	t := Tree{Files: map[string]string{}, Roots: []string{path.Join(l.units(), p.Name), path.Join(l.configs(), p.Name), shown}}
+	t := Tree{Files: map[string]string{}, Roots: []string{path.Join(l.units(), p.Name), path.Join(l.configs(), p.Name), shown}, Keep: l.roots()}
 	head := p.head(l, "#")
 	for _, n := range p.Nodes {
-		for name, text := range p.NodeFiles(l, n) {
+		for name, text := range p.nodeFiles(l, n) {
 			t.Files[name] = text
 		}
 	}
@@ -91,8 +105,13 @@ func RenderProfile(l Layout, p *Profile) Tree {
 	return t
 }
 
-// NodeFiles are the rendered files of one node: networkd's units, and K3s' configuration.
-func (p *Profile) NodeFiles(l Layout, n *Node) map[string]string {
+// RenderNode renders what one node alone has.
+func RenderNode(l Layout, p *Profile, n *Node) Tree {
+	return Tree{Files: p.nodeFiles(l, n), Roots: []string{path.Join(l.units(), p.Name, n.Name), path.Join(l.configs(), p.Name, n.Name)}, Keep: l.roots()}
+}
+
+// nodeFiles are the rendered files of one node: networkd's units, and K3s' configuration.
+func (p *Profile) nodeFiles(l Layout, n *Node) map[string]string {
 	out := map[string]string{}
 	head := p.head(l, "#")
 	for _, u := range p.Units(n) {
@@ -119,9 +138,11 @@ func (p *Profile) names(role Role) string {
 
 // overlay is the kas file that chooses the profile.
 func (p *Profile) overlay(head string) string {
-	gateway := "0"
-	if p.HasGateway() {
-		gateway = "1"
+	var gateways []string
+	for _, n := range p.Nodes {
+		if p.HasGateway(n) {
+			gateways = append(gateways, n.Name)
+		}
 	}
 	var b strings.Builder
 	b.WriteString(head)
@@ -137,21 +158,24 @@ local_conf_header:
     CHOSEN_PROFILES:append = " %s"
     CLUSTER_SERVERS = %q
     CLUSTER_AGENTS = %q
-    CLUSTER_HAS_GATEWAY = %q
+    CLUSTER_GATEWAY_NODES = %q
     IMAGE_INSTALL:append = " systemd-networkd-config"
-`, p.Name, p.Name, p.Name, p.names(Server), p.names(Agent), gateway)
+`, p.Name, p.Name, p.Name, p.names(Server), p.names(Agent), strings.Join(gateways, " "))
 	if p.Negative {
 		b.WriteString("    CLUSTER_NEGATIVE = \"1\"\n")
+	}
+	// What systemd-networkd is told of name and time servers is for these two.
+	if slices.ContainsFunc(p.Networks, func(n *Network) bool { return n.DNS != nil || n.Domains != nil }) {
+		b.WriteString("    IMAGE_PREINSTALL:append = \" systemd-resolved\"\n")
+	}
+	if slices.ContainsFunc(p.Networks, func(n *Network) bool { return n.NTP != nil }) {
+		b.WriteString("    IMAGE_PREINSTALL:append = \" systemd-timesyncd\"\n")
 	}
 	return b.String()
 }
 
-func nodeOverlay(l Layout, name string, profiles []string) string {
-	slices.Sort(profiles)
-	var files []string
-	for _, p := range profiles {
-		files = append(files, path.Join(l.Profiles, p+".yaml"))
-	}
+func nodeOverlay(name string, files []string) string {
+	slices.Sort(files)
 	return fmt.Sprintf(`# %s from %s.
 # Edit these files, not this one.
 #
@@ -197,40 +221,118 @@ func (t Tree) Difference(dir string) (string, error) {
 // Change is what [Tree.Write] did.
 type Change struct{ Written, Removed []string }
 
-// Write brings dir up to date: files that differ are written, those that are rendered no more are removed.
-func (t Tree) Write(dir string) (Change, error) {
-	var c Change
+// Write brings dir up to date: files that differ are written, those that are rendered no more are removed. All new files lie
+// complete beside their places before the first one is put there, so that a full disk or a file of a person changes nothing.
+func (t Tree) Write(dir string) (c Change, err error) {
+	unlock, err := lockFolder(dir)
+	if err != nil {
+		return c, diag.Failedf(diag.Pos{}, "write rendered files: %w", err)
+	}
+	defer unlock()
 	stale, err := t.stale(dir)
 	if err != nil {
 		return c, err
 	}
-	for _, name := range t.names() {
-		to := filepath.Join(dir, filepath.FromSlash(name))
-		old, err := os.ReadFile(to)
-		if err == nil && string(old) == t.Files[name] {
-			continue
-		}
-		if err == nil && !marked(old) {
-			return c, diag.Userf(diag.Pos{File: name}, "the file was written by a person, and would be replaced by a rendered one").WithHint("move it away, then render again")
-		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+	names, err := t.changed(dir)
+	if err != nil {
+		return c, err
+	}
+	files, err := t.stage(dir, names)
+	defer func() { t.discard(dir, files[len(c.Written):]) }()
+	if err != nil {
+		return c, diag.Failedf(diag.Pos{}, "write rendered files: %w", err)
+	}
+	for i, f := range files {
+		if err := os.Rename(f, filepath.Join(dir, filepath.FromSlash(names[i]))); err != nil {
 			return c, diag.Failedf(diag.Pos{}, "write rendered files: %w", err)
 		}
-		if err := atomicfile.Write(to, []byte(t.Files[name]), 0o644); err != nil {
-			return c, diag.Failedf(diag.Pos{}, "write rendered files: %w", err)
-		}
-		c.Written = append(c.Written, name)
+		c.Written = append(c.Written, names[i])
 	}
 	for _, name := range stale {
 		if err := os.Remove(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			return c, diag.Failedf(diag.Pos{}, "remove a file that is rendered no more: %w", err)
 		}
 		c.Removed = append(c.Removed, name)
-		// Folders go when they are empty.
-		for up := path.Dir(name); !slices.Contains(t.Roots, up) && os.Remove(filepath.Join(dir, filepath.FromSlash(up))) == nil; up = path.Dir(up) {
-		}
+		t.prune(dir, path.Dir(name))
 	}
 	return c, nil
+}
+
+// prune removes a folder, and those above it, when they are empty.
+func (t Tree) prune(dir, name string) {
+	for ; !slices.Contains(t.Keep, name) && name != "."; name = path.Dir(name) {
+		if os.Remove(filepath.Join(dir, filepath.FromSlash(name))) != nil {
+			return
+		}
+	}
+}
+
+// changed are the files that differ from what lies in dir. One that a person wrote is an error.
+func (t Tree) changed(dir string) ([]string, error) {
+	var out []string
+	for _, name := range t.names() {
+		old, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, diag.Failedf(diag.Pos{}, "write rendered files: %w", err)
+		case string(old) == t.Files[name]:
+			continue
+		case !marked(old):
+			return nil, diag.Userf(diag.Pos{File: name}, "the file was written by a person, and would be replaced by a rendered one").WithHint("move it away, then render again")
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}
+
+// stage writes files beside their places, and gives their paths, also when not all could be written.
+func (t Tree) stage(dir string, names []string) (files []string, err error) {
+	for _, name := range names {
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+			return files, err
+		}
+		f, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".tmp-*")
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f.Name())
+		_, err = f.WriteString(t.Files[name])
+		if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+			return files, err
+		}
+	}
+	return files, nil
+}
+
+// discard removes staged files that were not put into their places, and the folders that were made for them.
+func (t Tree) discard(dir string, files []string) {
+	for _, f := range files {
+		os.Remove(f)
+		if rel, err := filepath.Rel(dir, filepath.Dir(f)); err == nil {
+			t.prune(dir, filepath.ToSlash(rel))
+		}
+	}
+}
+
+// lockFolder keeps others from rendering into a folder at the same time.
+func lockFolder(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return func() { f.Close() }, nil
 }
 
 func (t Tree) names() []string {
@@ -273,8 +375,17 @@ func (t Tree) stale(dir string) ([]string, error) {
 
 // rendered reports whether a file bears the marker near its beginning.
 func rendered(file string) (bool, error) {
-	data, err := os.ReadFile(file)
-	return marked(data), err
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	begin, err := io.ReadAll(io.LimitReader(f, nearBegin))
+	return marked(begin), err
 }
 
-func marked(data []byte) bool { return bytes.Contains(data[:min(len(data), 200)], []byte(Marker)) }
+const nearBegin = 200
+
+func marked(data []byte) bool {
+	return bytes.Contains(data[:min(len(data), nearBegin)], []byte(Marker))
+}

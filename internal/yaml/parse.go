@@ -28,6 +28,7 @@ func Parse(name string, data []byte, warn func(diag.Pos, string)) (n *Node, err 
 	if err != nil {
 		return nil, err
 	}
+	data, colon := hideColons(data)
 	defer func() {
 		// The library is not hardened against every malformed input; a bad file is the user's error, not ours.
 		if r := recover(); r != nil {
@@ -36,9 +37,9 @@ func Parse(name string, data []byte, warn func(diag.Pos, string)) (n *Node, err 
 	}()
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, yamlError(name, err)
+		return nil, yamlError(name, err, colon)
 	}
-	b := &yamlBuilder{file: name, warn: warn, anchors: map[string]*Node{}, sizes: map[*Node]int{}}
+	b := &yamlBuilder{file: name, colon: colon, warn: warn, anchors: map[string]*Node{}, sizes: map[*Node]int{}}
 	var body ast.Node
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
@@ -83,8 +84,31 @@ func cleanText(name string, data []byte) ([]byte, error) {
 	return bytes.ReplaceAll(data, []byte("\r"), []byte("\n")), nil
 }
 
+// hideColons replaces colons that belong to plain scalars by a character that data does not have, which it returns. YAML 1.1
+// ends a plain scalar at a colon only before a space or, inside brackets, before one of ,[]{}, and so does PyYAML; the library
+// takes others for the end of a key, so that [10.0.0.1, fd00::1] inside braces would become a mapping.
+func hideColons(data []byte) ([]byte, rune) {
+	colon := '\uE000'
+	for bytes.ContainsRune(data, colon) {
+		colon++
+	}
+	var out []byte
+	before := byte('"') // the last character that is no space
+	for i, c := range data {
+		if c == ':' && i+1 < len(data) && !strings.ContainsRune("\"']}", rune(before)) && !strings.ContainsRune(" \t\n,[]{}", rune(data[i+1])) {
+			out = utf8.AppendRune(out, colon)
+		} else {
+			out = append(out, c)
+		}
+		if c != ' ' {
+			before = c
+		}
+	}
+	return out, colon
+}
+
 // yamlError gives the library's error a place and one line of text.
-func yamlError(name string, err error) error {
+func yamlError(name string, err error, colon rune) error {
 	pos := diag.Pos{File: name}
 	var ye yaml.Error
 	if !errors.As(err, &ye) {
@@ -93,7 +117,7 @@ func yamlError(name string, err error) error {
 	if tk := ye.GetToken(); tk != nil && tk.Position != nil {
 		pos.Line, pos.Col = tk.Position.Line, tk.Position.Column
 	}
-	e := diag.Userf(pos, "not valid YAML: %s", ye.GetMessage())
+	e := diag.Userf(pos, "not valid YAML: %s", strings.ReplaceAll(ye.GetMessage(), string(colon), ":"))
 	if strings.Contains(ye.GetMessage(), "'\t'") {
 		e = e.WithHint("indent with spaces, not with tabs")
 	}
@@ -103,6 +127,7 @@ func yamlError(name string, err error) error {
 // yamlBuilder turns the library's tree into nodes. The first error sticks.
 type yamlBuilder struct {
 	file    string
+	colon   rune // stands for a colon
 	warn    func(diag.Pos, string)
 	anchors map[string]*Node
 	sizes   map[*Node]int // number of nodes below, aliases followed
@@ -157,20 +182,20 @@ func (b *yamlBuilder) node(a ast.Node, depth int) *Node {
 		return b.sequence(pos, a, depth)
 	case *ast.AnchorNode:
 		n := b.node(a.Value, depth+1)
-		b.anchors[a.Name.GetToken().Value] = n
+		b.anchors[b.shown(a.Name.GetToken().Value)] = n
 		return n
 	case *ast.AliasNode:
 		return b.alias(pos, a)
 	case *ast.TagNode:
 		return b.tagged(pos, a, depth)
 	case *ast.LiteralNode:
-		return b.count(&Node{Pos: pos, Value: a.Value.Value}, 1)
+		return b.count(&Node{Pos: pos, Value: b.shown(a.Value.Value)}, 1)
 	case *ast.CommentGroupNode, *ast.CommentNode, *ast.NullNode:
 		return b.count(&Node{Pos: pos}, 1)
 	case *ast.DirectiveNode:
 		return b.fail(pos, "YAML directives are not supported")
 	}
-	text, plain := scalarText(a)
+	text, plain := b.scalarText(a)
 	if !plain {
 		return b.count(&Node{Pos: pos, Value: text}, 1)
 	}
@@ -178,13 +203,16 @@ func (b *yamlBuilder) node(a ast.Node, depth int) *Node {
 }
 
 // scalarText is a scalar's text and whether it is unquoted.
-func scalarText(a ast.Node) (text string, plain bool) {
+func (b *yamlBuilder) scalarText(a ast.Node) (text string, plain bool) {
 	tk := a.GetToken()
 	if s, ok := a.(*ast.StringNode); ok {
-		return s.Value, tk.Type != token.SingleQuoteType && tk.Type != token.DoubleQuoteType
+		return b.shown(s.Value), tk.Type != token.SingleQuoteType && tk.Type != token.DoubleQuoteType
 	}
-	return tk.Value, true
+	return b.shown(tk.Value), true
 }
+
+// shown is a text of the document as it was before [hideColons].
+func (b *yamlBuilder) shown(s string) string { return strings.ReplaceAll(s, string(b.colon), ":") }
 
 func (b *yamlBuilder) sequence(pos diag.Pos, a *ast.SequenceNode, depth int) *Node {
 	list := make([]*Node, 0, len(a.Values))
@@ -201,7 +229,7 @@ func (b *yamlBuilder) sequence(pos diag.Pos, a *ast.SequenceNode, depth int) *No
 }
 
 func (b *yamlBuilder) alias(pos diag.Pos, a *ast.AliasNode) *Node {
-	name := a.Value.GetToken().Value
+	name := b.shown(a.Value.GetToken().Value)
 	n, ok := b.anchors[name]
 	if !ok {
 		return b.fail(pos, "alias *%s names no anchor above", name)
@@ -267,7 +295,7 @@ func (b *yamlBuilder) key(k ast.MapKeyNode, depth int) string {
 	n := b.node(a, depth+1)
 	s, ok := n.Text()
 	if !ok && b.err == nil {
-		text, _ := scalarText(a)
+		text, _ := b.scalarText(a)
 		b.err = diag.Userf(b.pos(k), "key %s is read as %s, but keys are strings", text, KindOf(n)).
 			WithHint("quote it: %q", text)
 	}
@@ -276,7 +304,7 @@ func (b *yamlBuilder) key(k ast.MapKeyNode, depth int) string {
 
 // tagged is a value with an explicit type of YAML's own: !!str and its siblings.
 func (b *yamlBuilder) tagged(pos diag.Pos, a *ast.TagNode, depth int) *Node {
-	tag := a.Start.Value
+	tag := b.shown(a.Start.Value)
 	var n *Node
 	if a.Value == nil {
 		n = b.count(&Node{Pos: pos}, 1)
@@ -286,9 +314,9 @@ func (b *yamlBuilder) tagged(pos diag.Pos, a *ast.TagNode, depth int) *Node {
 	text, scalar := "", a.Value == nil
 	switch v := a.Value.(type) {
 	case *ast.LiteralNode:
-		text, scalar = v.Value.Value, true
+		text, scalar = b.shown(v.Value.Value), true
 	case ast.ScalarNode:
-		text, _ = scalarText(v)
+		text, _ = b.scalarText(v)
 		scalar = true
 	}
 	plain, ok := plainScalar(text), scalar

@@ -10,15 +10,15 @@ SRC_URI = " \
 
 DEBIAN_DEPENDS = "systemd, kmod, procps, util-linux"
 
-# K3s does not start without a default route. Machines whose profile has a gateway get theirs from it.
-CLUSTER_HAS_GATEWAY ??= "0"
+# K3s does not start without a default route. Nodes that have a gateway by their profile get theirs from it.
+CLUSTER_GATEWAY_NODES ??= ""
+K3S_ROUTE = "${@'0' if d.getVar('NETWORKD_NODE_NAME') in d.getVar('CLUSTER_GATEWAY_NODES').split() else '1'}"
 
-do_install[vardeps] += "CLUSTER_HAS_GATEWAY"
 do_install() {
     install -D -m 0644 ${WORKDIR}/k3s-modules.conf ${D}/usr/lib/modules-load.d/k3s.conf
     install -D -m 0644 ${WORKDIR}/90-k3s.conf ${D}/usr/lib/sysctl.d/90-k3s.conf
     install -D -m 0644 ${WORKDIR}/k3s-disable-swap.service ${D}/usr/lib/systemd/system/k3s-disable-swap.service
-    if [ "${CLUSTER_HAS_GATEWAY}" != 1 ]; then
+    if [ "${K3S_ROUTE}" = 1 ]; then
         install -D -m 0644 ${WORKDIR}/90-k3s-route.netdev ${D}/usr/lib/systemd/network/90-k3s-route.netdev
         install -D -m 0644 ${WORKDIR}/90-k3s-route.network ${D}/usr/lib/systemd/network/90-k3s-route.network
     fi
