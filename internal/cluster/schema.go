@@ -98,7 +98,7 @@ var bondRule = keys("network cards that act as one", []string{"members"},
 	"updelay", numbers("milliseconds until a link that came back is used", 0, 600000),
 	"downdelay", numbers("milliseconds until a link that failed is left", 0, 600000),
 	"lacp-rate", words("how often the partner sends LACP packets (802.3ad)", "slow", "fast"),
-	"transmit-hash", words("what chooses the member (balance-xor, 802.3ad)", "layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4", "vlan+srcmac"),
+	"transmit-hash", words("what chooses the member (balance-xor, 802.3ad)", "layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4"),
 )
 
 var k3sRule = keys("settings of the cluster", []string{"network"},
