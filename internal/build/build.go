@@ -44,6 +44,10 @@ type Options struct {
 	BuildFile, Dir      string   // a recipe file to build by itself, perhaps relative to Dir
 	Incomplete          bool     // leave dependencies out that nothing provides
 
+	Packages string   // folder in which multiconfigs share the packages that are the same for them; "" = each builds its own
+	Whole    bool     // the targets are all there are: what none of them has in Packages is removed
+	Values   []string // variables that [Target.Values] shall have
+
 	KeepGoing bool
 	Offline   bool   // never reach for the network
 	LockFile  string // n3x.lock; used when it exists
@@ -61,6 +65,7 @@ type Options struct {
 type Result struct {
 	Tasks, Ran int      // in the graph; run now
 	Images     []string // files in the deploy folder that belong to the targets, sorted
+	Targets    []Target // also of a build that failed after it was planned
 }
 
 // session is one build in progress.
@@ -77,6 +82,7 @@ type session struct {
 	ran      counter
 	spare    map[*taskgraph.Task]bool // not run now: nothing needs what they make
 	whole    bool                     // all tasks are looked at afterwards: none is spare
+	sharing
 }
 
 // maxPlans bounds how often a build is planned anew; each time some recipe has found out something about itself.
@@ -110,17 +116,22 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer release()
-	tmp, err := s.world.Base("").Value("TMPDIR")
-	if err != nil {
-		return nil, err
-	}
-	if err := sweep(tmp); err != nil {
-		return nil, err
+	for _, mc := range s.world.Multiconfigs() {
+		tmp, err := s.world.Base(mc).Value("TMPDIR")
+		if err != nil {
+			return nil, err
+		}
+		if err := sweep(tmp); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.plan(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.force(); err != nil {
+		return nil, err
+	}
+	if err := s.share(); err != nil {
 		return nil, err
 	}
 	if err := s.findSpare(); err != nil {
@@ -136,8 +147,15 @@ func (s *session) run(ctx context.Context) (*Result, error) {
 	s.world.FollowFiles()
 	err = runqueue.Run(ctx, s.jobs(), runqueue.Options{Parallel: threads, KeepGoing: s.o.KeepGoing})
 	result := &Result{Tasks: len(s.graph.Tasks), Ran: s.ran.value()}
+	var failed error
+	if result.Targets, failed = s.targets(true); failed != nil {
+		return result, failed
+	}
 	if err != nil {
-		return result, s.blameLock(err)
+		return result, errors.Join(append(s.graph.Problems, s.blameLock(err))...)
+	}
+	if err := s.dropUnused(); err != nil {
+		return result, err
 	}
 	result.Images, err = s.images()
 	// What was missing although there was something to build makes the build fail, as with BitBake.

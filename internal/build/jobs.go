@@ -43,15 +43,24 @@ func (s *session) jobs() []runqueue.Job {
 		at[t] = i
 	}
 	var jobs []runqueue.Job
+	ahead := map[string]bool{} // multiconfigs' images of one recipe mostly have the same packages of Debian
 	for _, t := range s.graph.Tasks {
-		if t.Name == "do_rootfs_install" && !s.spare[t] {
+		if t.Name == "do_rootfs_install" && !s.spare[t] && !ahead[t.Recipe.PN] {
 			jobs = append(jobs, s.ahead(t))
+			ahead[t.Recipe.PN] = s.sharing.store != ""
 		}
 	}
 	first := len(jobs)
 	for _, t := range s.graph.Tasks {
 		j := runqueue.Job{Name: taskName(t), Run: func(ctx context.Context) error { return s.runTask(ctx, t) }}
-		for _, d := range t.DependsOn {
+		needs := t.DependsOn
+		if other, taken := s.from[t]; taken {
+			needs = nil
+			if other != nil {
+				needs = []*taskgraph.Task{other}
+			}
+		}
+		for _, d := range needs {
 			j.Needs = append(j.Needs, first+at[d])
 		}
 		jobs = append(jobs, j)
@@ -91,8 +100,11 @@ func taskName(t *taskgraph.Task) string {
 
 // runTask runs a task unless its stamp says that it is done.
 func (s *session) runTask(ctx context.Context, t *taskgraph.Task) error {
-	if t.NoExec || s.spare[t] {
+	if t.NoExec || s.spare[t] || s.idle[t] {
 		return nil
+	}
+	if _, taken := s.from[t]; taken {
+		return s.take(t)
 	}
 	st, err := newStamp(t)
 	if err != nil {
@@ -100,7 +112,7 @@ func (s *session) runTask(ctx context.Context, t *taskgraph.Task) error {
 	}
 	if !t.NoStamp && st.valid() {
 		s.o.Progress.Cached(taskName(t))
-		return nil
+		return s.keep(t, st)
 	}
 	s.ran.add()
 	task := s.o.Progress.Task(taskName(t))
@@ -175,6 +187,9 @@ func (s *session) execute(ctx context.Context, t *taskgraph.Task, st *stamp, p *
 		return err
 	}
 	if err := st.record(before); err != nil {
+		return err
+	}
+	if err := s.keep(t, st); err != nil {
 		return err
 	}
 	values, err := siginfo.Values(s.world)

@@ -64,3 +64,19 @@ func Resolve(ctx context.Context, o Options) error {
 	_, err = o.Graph(opened.World)
 	return err
 }
+
+// Places reads the metadata and gives the targets with the values that are asked for. It builds nothing, and needs no namespaces.
+func Places(ctx context.Context, o Options, values ...string) ([]Target, error) {
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Python: o.Python})
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	g, err := o.Graph(opened.World)
+	if err != nil {
+		return nil, err
+	}
+	o.Values = values
+	s := &session{o: o, graph: g}
+	return s.targets(false)
+}

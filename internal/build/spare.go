@@ -61,6 +61,9 @@ func (s *session) findSpare() error {
 	}
 	var failed error
 	s.spare = spare(s.graph, func(t *taskgraph.Task) bool {
+		if _, taken := s.from[t]; taken || s.idle[t] {
+			return true
+		}
 		st, err := newStamp(t)
 		if err != nil {
 			failed = err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
@@ -15,7 +16,7 @@ import (
 func (a *app) clean() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "clean [FILES]",
-		Short: "Remove the build folder's tmp; the caches stay",
+		Short: "Remove the build folder's tmp, and what the matrix was built in; the caches stay",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			files := ""
@@ -36,22 +37,33 @@ func (a *app) clean() *cobra.Command {
 			if err != nil || !in {
 				return err
 			}
+			if err := a.removeTmp(c.Context(), filepath.Join(dir, "matrix")); err != nil {
+				return err
+			}
 			if !isDir(filepath.Join(dir, "tmp")) {
 				fmt.Fprintf(a.stdout, "%s has no tmp: nothing to remove\n", dir)
 				return nil
 			}
-			release, err := build.Occupy(c.Context(), dir, func() { fmt.Fprintf(a.stderr, "waiting for the build in %s\n", dir) })
-			if err != nil {
-				return err
-			}
-			defer release()
-			tmp := filepath.Join(dir, "tmp")
-			if err := sandbox.Remove(tmp); err != nil {
-				return err
-			}
-			fmt.Fprintf(a.stdout, "removed %s\n", tmp)
-			return nil
+			return a.removeTmp(c.Context(), dir)
 		},
 	}
 	return c
+}
+
+// removeTmp removes the tmp of a build folder when nothing is being built there.
+func (a *app) removeTmp(ctx context.Context, dir string) error {
+	tmp := filepath.Join(dir, "tmp")
+	if !isDir(tmp) {
+		return nil
+	}
+	release, err := build.Occupy(ctx, dir, func() { fmt.Fprintf(a.stderr, "waiting for the build in %s\n", dir) })
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := sandbox.Remove(tmp); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "removed %s\n", tmp)
+	return nil
 }

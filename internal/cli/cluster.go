@@ -23,7 +23,7 @@ func (a *app) cluster() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.clusterRender(), a.clusterToken())
+	c.AddCommand(a.clusterRender(), a.clusterToken(), a.clusterVerify())
 	return c
 }
 

@@ -71,18 +71,21 @@ func relocate(p *kas.Project, err error) error {
 		return err
 	}
 	if strings.HasPrefix(e.Text, "MACHINE is ") && p.Config.Lookup("machine") == nil {
-		e = e.WithNote("no kas file names a machine, and this is kas's default")
+		e.Notes = append(e.Notes, "no kas file names a machine, and this is kas's default")
 	}
 	for i, note := range e.Notes {
 		e.Notes[i] = relocateText(p, note)
 	}
-	for _, f := range []struct{ file, text, key string }{
-		{"local.conf", p.LocalConf, "local_conf_header"}, {"bblayers.conf", p.BBLayersConf, "bblayers_conf_header"},
-	} {
-		if e.Pos.File == filepath.Join(p.BuildDir, "conf", f.file) {
-			if pos := origin(p, f.text, f.key, e.Pos.Line); !pos.IsZero() {
-				e.Pos = pos
-			}
+	err = relocateFile(p, err, filepath.Join(p.BuildDir, "conf/local.conf"), p.LocalConf, "local_conf_header")
+	return relocateFile(p, err, filepath.Join(p.BuildDir, "conf/bblayers.conf"), p.BBLayersConf, "bblayers_conf_header")
+}
+
+// relocateFile is relocate for one generated file, whose text comes from the entries of key.
+func relocateFile(p *kas.Project, err error, file, text, key string) error {
+	var e *diag.Error
+	if errors.As(err, &e) && e.Pos.File == file {
+		if pos := origin(p, text, key, e.Pos.Line); !pos.IsZero() {
+			e.Pos = pos
 		}
 	}
 	return err

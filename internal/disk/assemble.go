@@ -110,6 +110,19 @@ func (b *Builder) publish(ctx context.Context, out *atomicfile.File, used *bmap.
 	return r, nil
 }
 
+// CopySparse copies a file, with its mode, and leaves holes where from has them.
+func CopySparse(ctx context.Context, from, to string) error {
+	st, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	return errors.Join(copySparse(ctx, out, from), out.Truncate(st.Size()), out.Close())
+}
+
 // copySparse copies the file at path to the empty file out.
 func copySparse(ctx context.Context, out *os.File, path string) error {
 	in, err := os.Open(path)

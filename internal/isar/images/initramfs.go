@@ -154,14 +154,22 @@ func initrdKey(c *isar.Call, t *isar.Tree, command string) (string, error) {
 	if !strings.HasPrefix(command, "update-initramfs ") || len(t.Layers) == 0 || !t.Layers[0].Base {
 		return "", nil
 	}
+	r, err := readsOf(t)
+	if err != nil {
+		return "", err
+	}
 	h := sha256.New()
-	fmt.Fprintln(h, layerFormat, "initrd", command, t.Epoch().Unix())
+	fmt.Fprintln(h, layerFormat, "initrd 2", command, t.Epoch().Unix())
+	base := ""
 	for _, l := range t.Layers {
 		if l.Base {
 			fmt.Fprintln(h, filepath.Base(l.Dir))
+			if _, err := os.Lstat(filepath.Join(l.Dir, "var/lib/dpkg/status")); err == nil {
+				base = l.Dir // the locales' layer has none
+			}
 			continue
 		}
-		plain, err := digestLayer(h, l.Dir)
+		plain, err := digestLayer(h, l.Dir, r)
 		if err != nil || !plain {
 			return "", err
 		}
@@ -170,8 +178,18 @@ func initrdKey(c *isar.Call, t *isar.Tree, command string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	below, err := installed(&isar.Tree{Dir: base})
+	if err != nil {
+		return "", err
+	}
+	known := map[string]bool{} // by the layers' keys
+	for _, p := range below {
+		known[p.ID()] = true
+	}
 	for _, p := range list {
-		fmt.Fprintln(h, p.ID()) // hooks may ask dpkg for versions
+		if !known[p.ID()] && r.names(p.Name) { // hooks may ask dpkg for versions
+			fmt.Fprintln(h, p.ID())
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))[:32], nil
 }
@@ -192,14 +210,14 @@ func isUnread(name string) bool {
 }
 
 // digestLayer adds a layer's content to h; plain is false when the layer has hooks or settings of the generator.
-func digestLayer(h hash.Hash, dir string) (plain bool, err error) {
+func digestLayer(h hash.Hash, dir string, r *reads) (plain bool, err error) {
 	plain = true
 	err = filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		name, err := filepath.Rel(dir, file)
-		if err != nil || isUnread(name) {
+		if err != nil || isUnread(name) || r.skips(name) {
 			return err
 		}
 		if strings.Contains(name, "initramfs-tools") {
