@@ -62,6 +62,25 @@ func deferrable(c *isar.Call, functions []string) (bool, error) {
 	return true, nil
 }
 
+// beforeOwn reports whether all functions that have to run before the packages are marked so that packages of this build are meant:
+// NAME[before] = "own-packages".
+func beforeOwn(c *isar.Call, order []string) (bool, error) {
+	at := slices.Index(order, "rootfs_install_pkgs_install")
+	for _, f := range order[:at] {
+		flag, _, err := c.Data.VarFlag(f, "before", true)
+		if err != nil {
+			return false, err
+		}
+		if flag == "own-packages" {
+			continue
+		}
+		if late, err := deferrable(c, []string{f}); err != nil || !late {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // splitEarly separates functions that may all run late into the cleaners, which stay before the packages, and the others.
 func splitEarly(c *isar.Call, functions []string) (before, after []string, err error) {
 	for _, f := range functions {

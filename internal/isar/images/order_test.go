@@ -23,6 +23,7 @@ func TestInstallOrder(t *testing.T) {
 		{"as ISAR has it", "configure fstab", "clean rootfs_install_pkgs_install own", "/etc/hostname /etc/resolv.conf", "clean rootfs_install_pkgs_install configure fstab own", true},
 		{"a file of a Debian package", "configure fstab", "clean rootfs_install_pkgs_install", "/etc/hostname /etc/motd", "configure fstab clean rootfs_install_pkgs_install", false},
 		{"a function of a layer before", "configure own", "clean rootfs_install_pkgs_install", "", "configure own clean rootfs_install_pkgs_install", false},
+		{"a marked function of a layer", "configure", "own clean rootfs_install_pkgs_install", "", "configure own clean rootfs_install_pkgs_install", false},
 	} {
 		d := datastore.New()
 		vars := map[string]string{"ROOTFS_CONFIGURE_COMMAND": c.configure, "ROOTFS_INSTALL_COMMAND": c.install, "ROOTFS_CLEAN_FILES": c.files}
@@ -34,12 +35,21 @@ func TestInstallOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		order, late, err := installOrder(&isar.Call{Task: isar.Task{Recipe: "x", Data: d}})
+		if strings.Contains(c.name, "marked") {
+			if err := d.SetVarFlag("own", "before", "own-packages"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		call := &isar.Call{Task: isar.Task{Recipe: "x", Data: d}}
+		order, late, err := installOrder(call)
 		if err != nil || late != c.late {
 			t.Errorf("%s: late is %v, %v", c.name, late, err)
 		}
 		if diff := cmp.Diff(c.order, strings.Join(order, " ")); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
+		}
+		if own, err := beforeOwn(call, order); err != nil || own != (c.late || strings.Contains(c.name, "marked")) {
+			t.Errorf("%s: the functions before are for packages of the build alone: %v, %v", c.name, own, err)
 		}
 	}
 }

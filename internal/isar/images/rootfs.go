@@ -33,7 +33,7 @@ func (r *Room) install(ctx context.Context, c *isar.Call) error {
 		return err
 	}
 	if !late {
-		if err := r.bootstrap(ctx, c); err != nil {
+		if err := r.bootstrap(ctx, c, order); err != nil {
 			return err
 		}
 	}
@@ -387,11 +387,24 @@ func (s *selection) fetch(ctx context.Context, debs []rootfs.Deb, p *progress.Ta
 	return err
 }
 
-// bootstrap installs only the minimal system and mounts it, for functions that want to find it before the packages.
-func (r *Room) bootstrap(ctx context.Context, c *isar.Call) error {
+// bootstrap installs only the minimal system and mounts it, for functions that want to find it before the packages. When they only
+// care for packages of this build, Debian's are there already, from the cache.
+func (r *Room) bootstrap(ctx context.Context, c *isar.Call, order []string) error {
 	s, err := r.choose(ctx, c)
 	if err != nil {
 		return err
+	}
+	ownOnly, err := beforeOwn(c, order)
+	if err != nil {
+		return err
+	}
+	if ownOnly {
+		debianOnly, _ := s.split()
+		_, layers, err := r.debianLayers(ctx, c, s, debianOnly)
+		if err != nil {
+			return err
+		}
+		return c.MountTree(layers)
 	}
 	_, layer, err := r.shared(ctx, c, s, "", nil, s.base)
 	if err != nil {

@@ -8,6 +8,8 @@ L4T_MARKER = "/opt/nvidia/l4t-packages/.nv-l4t-disable-boot-fw-update-in-preinst
 L4T_REQUIRED_BINARIES ?= "nvbootctrl tegrastats jetson_clocks"
 
 ROOTFS_INSTALL_COMMAND:prepend = "${@'rootfs_create_l4t_marker ' if d.getVar('MACHINE').startswith('jetson-') else ''}"
+# n3x: packages of Debian need not wait for it, and come from the cache.
+rootfs_create_l4t_marker[before] = "own-packages"
 rootfs_create_l4t_marker() {
     sudo mkdir -p "${ROOTFSDIR}$(dirname '${L4T_MARKER}')"
     sudo touch "${ROOTFSDIR}${L4T_MARKER}"
