@@ -9,6 +9,10 @@ import (
 // firstFD is the first descriptor that QEMU inherits: the serial console's, then QMP's, then those of network cards.
 const firstFD = 3
 
+// patience is for a system in an emulated machine: disks and services may take longer than systemd waits for them, which is 90 s. By this way of
+// telling it (systemd-boot(7), SMBIOS strings; since 256) the image stays as it is.
+const patience = "systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900"
+
 // view is how QEMU sees the files of one running machine.
 type view struct {
 	code, vars     string // of the firmware
@@ -35,6 +39,9 @@ func (m *Machine) args(v view) []string {
 	}
 	if m.debugExit {
 		a = append(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
+	}
+	if m.Accel == TCG && m.Firmware != nil {
+		a = append(a, "-smbios", "type=11,value=io.systemd.boot.kernel-cmdline-extra="+patience)
 	}
 	a = append(a, m.bootArgs(v)...)
 	a = append(a, m.consoleArgs(v)...)

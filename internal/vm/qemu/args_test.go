@@ -18,7 +18,7 @@ func TestArgs(t *testing.T) {
 		{"image", Machine{Name: "a,b", Arch: "amd64", Firmware: &Firmware{}, Disks: []Disk{{Path: "x"}, {Path: "y", Writable: true, Serial: "s"}}},
 			view{code: "/c,d", vars: "/v", disks: []string{"/x,y.wic", "/y"}, serialFD: 3, qmpFD: 4},
 			`-name a,,b -nodefaults -no-user-config -display none -machine q35,hpet=off -accel tcg,thread=multi -cpu max,-la57,-cx16 -smp 2 -m 1024M
--device virtio-rng-pci
+-device virtio-rng-pci -smbios type=11,value=io.systemd.boot.kernel-cmdline-extra=systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900
 -drive if=pflash,unit=0,format=raw,readonly=on,file=/c,,d -drive if=pflash,unit=1,format=raw,file=/v
 -chardev socket,id=serial,fd=3 -serial chardev:serial -chardev socket,id=qmp,fd=4 -mon chardev=qmp,mode=control
 -drive if=none,id=disk0,format=raw,discard=unmap,snapshot=on,cache=unsafe,file=/x,,y.wic -device virtio-blk-pci,drive=disk0,bootindex=1
