@@ -23,7 +23,7 @@ const version = "v0.0.1+standin"
 var flags = map[string][]string{
 	"server": {"advertise-address", "tls-san", "cluster-init", "cluster-cidr", "service-cidr", "cluster-dns"},
 	"agent":  {},
-	"both":   {"node-name", "node-ip", "flannel-iface", "server", "token", "token-file", "node-label", "node-taint", "config", "help"},
+	"both":   {"node-name", "node-ip", "flannel-iface", "server", "token", "token-file", "node-label", "node-taint", "config"},
 	"hidden": {"disable-agent"},
 }
 
@@ -47,11 +47,18 @@ func main() {
 func start(role string, args []string) error {
 	known := append(slices.Clone(flags["both"]), flags[role]...)
 	for _, a := range args {
-		name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
-		if !slices.Contains(append(known, flags["hidden"]...), name) {
-			fmt.Println("Incorrect Usage: flag provided but not defined: -" + name)
+		name, value, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		wrong := ""
+		switch {
+		case !slices.Contains(append(known, append(flags["hidden"], "help")...), name):
+			wrong = "flag provided but not defined: -" + name
+		case name == "disable-agent" && value != "true" && value != "false":
+			wrong = fmt.Sprintf("invalid boolean value %q for -%s: parse error", value, name)
+		}
+		if wrong != "" {
+			fmt.Println("Incorrect Usage:", wrong)
 			usage(role, known)
-			return fmt.Errorf("flag provided but not defined: -%s", name)
+			return errors.New(wrong)
 		}
 	}
 	if slices.Contains(args, "--help") {
@@ -66,8 +73,8 @@ func usage(role string, known []string) {
 	fmt.Printf("NAME:\n   k3s %s - Run node as %s\n\nUSAGE:\n   k3s %s [OPTIONS]\n\nOPTIONS:\n", role, role, role)
 	for _, f := range known {
 		switch f {
-		case "help":
-			fmt.Println("   --help, -h  show help")
+		case "config":
+			fmt.Println("   --config FILE, -c FILE  (config) Load configuration from FILE (default: \"/etc/rancher/k3s/config.yaml\") [$K3S_CONFIG_FILE]")
 		case "token":
 			fmt.Println("   --token value, -t value  (cluster) Shared secret [$K3S_TOKEN]")
 		default:
