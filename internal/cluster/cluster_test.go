@@ -341,6 +341,7 @@ func TestManyNodes(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(odd))
+	f.Add([]byte(base))
 	f.Add([]byte("networks: {a: {interface: b, subnet: 0.0.0.0/0}}\nk3s: {network: a}\nnodes: {c: {role: server, networks: {a: 0.0.0.1}}}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := Read("f.yaml", data)

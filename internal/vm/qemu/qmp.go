@@ -94,9 +94,8 @@ func (q *qmp) execute(ctx context.Context, ended <-chan struct{}, command string
 	if err != nil {
 		return fmt.Errorf("QMP %s: %w", command, err)
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		q.conn.SetWriteDeadline(deadline)
-	}
+	deadline, _ := ctx.Deadline() // without one, that of an earlier request goes
+	q.conn.SetWriteDeadline(deadline)
 	if _, err := q.conn.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("QMP %s: %w", command, errors.Join(errEnded, err))
 	}
