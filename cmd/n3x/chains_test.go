@@ -112,6 +112,7 @@ func TestNodesNamed(t *testing.T) {
 		{":kas/image/k3s-server.yml", "isar-k3s-image-server: no network overlay: building an image without identity (host name, addresses)\n"},
 		{":kas/image/k3s-agent.yml", "building an image without identity (host name, addresses); its K3s has to be told server and token\n"},
 		{":kas/image/base.yml:kas/network/vlans.yml:kas/node/agent-2.yml", "isar-k3s-image-base: building agent-2 of profile vlans\n"},
+		{":kas/image/base.yml:kas/test/console.yml:kas/test/root-login.yml:kas/opt/debug.yml", "without identity (host name, addresses); for tests only, not for release: console root-login\n"},
 	} {
 		for range 2 {
 			if out := n3x(t, dir, 0, env, "plan", machineChain+c.chain); strings.Count(out, c.want) != 1 {

@@ -36,10 +36,30 @@ func Occupy(ctx context.Context, topDir string, waiting func()) (release func(),
 	}
 }
 
+// unfinishedImages are the files and folders in which images are made; they may have an image's secrets in them.
+var unfinishedImages = []string{"work/*/*/*/scratch-*", "work/*/*/*/disk-*", "deploy/images/*/.*.tmp-*", "deploy/images/*/.image-*"}
+
+// Tidy removes the unfinished images of a build in topDir that was killed, unless another one runs there. What it cannot
+// remove, and what lies in another TMPDIR, the next build does.
+func Tidy(topDir string) {
+	lock, err := atomicfile.TryLock(filepath.Join(topDir, "n3x", "build.lock"))
+	if err != nil {
+		return
+	}
+	defer lock.Unlock()
+	tmp := filepath.Join(topDir, "tmp")
+	for _, pattern := range unfinishedImages {
+		left, _ := fs.Glob(os.DirFS(tmp), pattern) // the patterns are good ones
+		for _, name := range left {
+			_ = os.RemoveAll(filepath.Join(tmp, name))
+		}
+	}
+}
+
 // sweep removes what a build that was killed could not: roots of programs, half-made folders and half-written images.
 // The build folder must be occupied.
 func sweep(tmp string) error {
-	for _, pattern := range []string{"n3x/run-*", "n3x/scratch-*", "work/*/*/*/scratch-*", "deploy/images/*/.*.tmp-*"} {
+	for _, pattern := range append([]string{"n3x/run-*", "n3x/scratch-*"}, unfinishedImages...) {
 		left, err := fs.Glob(os.DirFS(tmp), pattern)
 		if err != nil {
 			return err

@@ -211,6 +211,9 @@ func (a *app) options(p *kas.Project, f *buildFlags) build.Options {
 func (a *app) buildInside(ctx context.Context, o build.Options) error {
 	in, err := a.enter()
 	if err != nil || !in {
+		if a.status > 128 {
+			build.Tidy(o.TopDir) // it was killed, and may have left secrets behind
+		}
 		return err
 	}
 	start := time.Now()

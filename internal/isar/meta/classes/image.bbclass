@@ -229,6 +229,13 @@ do_image_tools() {
 }
 addtask image_tools before do_build after do_rootfs
 
+# ISAR makes a root file system with compilers of it.
+addtask populate_sdk
+do_populate_sdk[nostamp] = "1"
+do_populate_sdk() {
+    bbfatal "n3x makes no SDK yet; kas-container with real ISAR does: kas-container build FILES --task populate_sdk"
+}
+
 do_image[noexec] = "1"
 do_image() {
     :
