@@ -13,6 +13,9 @@ DEBIAN_DEPENDS = "systemd, kmod, procps, util-linux"
 # K3s does not start without a default route. Nodes that have a gateway by their profile get theirs from it.
 CLUSTER_GATEWAY_NODES ??= ""
 K3S_ROUTE = "${@'0' if d.getVar('NETWORKD_NODE_NAME') in d.getVar('CLUSTER_GATEWAY_NODES').split() else '1'}"
+# Which node it is does not matter beyond that: nodes share this package, and K3s' that needs it.
+K3S_ROUTE[vardepvalue] = "${K3S_ROUTE}"
+K3S_ROUTE[vardepsexclude] = "NETWORKD_NODE_NAME CLUSTER_GATEWAY_NODES"
 
 do_install() {
     install -D -m 0644 ${WORKDIR}/k3s-modules.conf ${D}/usr/lib/modules-load.d/k3s.conf
