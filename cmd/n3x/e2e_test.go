@@ -161,9 +161,12 @@ func TestImage(t *testing.T) {
 	n3x(t, first, 0, nil, "clean")
 }
 
+// directLine is what boots an image's kernel without its boot loader.
+const directLine = "root=LABEL=platform rw rootwait console=ttyS0,115200 net.ifnames=0 biosdevname=0"
+
 // bootAndCheck boots an image whose console logs root in, and looks around.
 func bootAndCheck(t *testing.T, image string, uefi bool) {
-	kernelLine := "root=LABEL=platform rw rootwait console=ttyS0,115200 net.ifnames=0 biosdevname=0"
+	kernelLine := directLine
 	if uefi {
 		kernelLine = ""
 	}
@@ -185,6 +188,14 @@ func bootAndCheck(t *testing.T, image string, uefi bool) {
 // image, and waits until it runs.
 func boot(t *testing.T, disk, image, kernelLine string) *guest {
 	t.Helper()
+	g := start(t, disk, image, kernelLine, qemu.NIC{User: &qemu.UserNet{}}, qemu.NIC{User: &qemu.UserNet{Restrict: true}})
+	g.login()
+	return g
+}
+
+// start is boot without waiting, of a machine with these network cards.
+func start(t *testing.T, disk, image, kernelLine string, nics ...qemu.NIC) *guest {
+	t.Helper()
 	ctx := t.Context()
 	tools := qemu.Tools{Env: os.Environ()}
 	if _, err := tools.Firmware("amd64"); tools.Program("amd64") == "" || err != nil {
@@ -198,8 +209,7 @@ func boot(t *testing.T, disk, image, kernelLine string) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := qemu.Machine{Arch: "amd64", Accel: proof.Accel(), Memory: 1024, Disks: []qemu.Disk{{Path: disk}}, Dir: t.TempDir(),
-		NICs: []qemu.NIC{{User: &qemu.UserNet{}}, {User: &qemu.UserNet{Restrict: true}}}}
+	m := qemu.Machine{Arch: "amd64", Accel: proof.Accel(), Memory: 1024, Disks: []qemu.Disk{{Path: disk}}, Dir: t.TempDir(), NICs: nics}
 	if kernelLine == "" {
 		if m.Firmware, err = tools.Firmware("amd64"); err != nil {
 			t.Fatal(err)
@@ -212,12 +222,16 @@ func boot(t *testing.T, disk, image, kernelLine string) *guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { vm.Close() })
-	g := &guest{t: t, vm: vm, limit: proof.Accel().Scale(2 * time.Minute)}
-	g.wait(`root@[a-z]+:~# $`)
+	return &guest{t: t, vm: vm, limit: proof.Accel().Scale(2 * time.Minute)}
+}
+
+// login waits for the console's shell, and for all services.
+func (g *guest) login() {
+	g.t.Helper()
+	g.wait(`root@[a-z0-9-]+:~# $`)
 	if got := g.run("systemctl is-system-running --wait"); got != "running" {
-		t.Errorf("the system is %q; failed: %s", got, g.run("systemctl --failed --plain --no-legend"))
+		g.t.Errorf("the system is %q; failed: %s", got, g.run("systemctl --failed --plain --no-legend"))
 	}
-	return g
 }
 
 // check is a command and the last line that it must print.
