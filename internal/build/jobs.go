@@ -45,7 +45,7 @@ func (s *session) jobs() []runqueue.Job {
 	var jobs []runqueue.Job
 	ahead := map[string]bool{} // multiconfigs' images of one recipe mostly have the same packages of Debian
 	for _, t := range s.graph.Tasks {
-		if t.Name == "do_rootfs_install" && !s.spare[t] && !ahead[t.Recipe.PN] {
+		if t.Name == "do_rootfs_install" && !s.spare[t] && !ahead[t.Recipe.PN] && !s.warm {
 			jobs = append(jobs, s.ahead(t))
 			ahead[t.Recipe.PN] = s.sharing.store != ""
 		}

@@ -22,6 +22,7 @@ type sharing struct {
 	store string                              // "" = nothing is shared
 	from  map[*taskgraph.Task]*taskgraph.Task // takes its packages from the store, after this task if it is not nil
 	idle  map[*taskgraph.Task]bool            // tasks that would only prepare what is taken
+	warm  bool                                // an earlier build has made packages, and so the layers of Debian's
 }
 
 // share decides which packages are taken from the store, or from another multiconfig of this build.
@@ -62,7 +63,7 @@ func (s *session) share() error {
 			continue
 		}
 		if missing == nil {
-			other = nil
+			other, s.sharing.warm = nil, true
 		}
 		s.from[t] = other
 	}
