@@ -4,7 +4,7 @@ MAINTAINER = "n3x <n3x@localhost>"
 inherit dpkg-raw
 
 SRC_URI = " \
-    file://k3s-modules.conf file://90-k3s.conf file://k3s-disable-swap.service \
+    file://k3s-modules.conf file://90-k3s.conf file://k3s-disable-swap.service file://slow-modules.conf \
     file://90-k3s-route.netdev file://90-k3s-route.network \
 "
 
@@ -21,6 +21,7 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/k3s-modules.conf ${D}/usr/lib/modules-load.d/k3s.conf
     install -D -m 0644 ${WORKDIR}/90-k3s.conf ${D}/usr/lib/sysctl.d/90-k3s.conf
     install -D -m 0644 ${WORKDIR}/k3s-disable-swap.service ${D}/usr/lib/systemd/system/k3s-disable-swap.service
+    install -D -m 0644 ${WORKDIR}/slow-modules.conf ${D}/usr/lib/systemd/system/systemd-modules-load.service.d/50-k3s.conf
     if [ "${K3S_ROUTE}" = 1 ]; then
         install -D -m 0644 ${WORKDIR}/90-k3s-route.netdev ${D}/usr/lib/systemd/network/90-k3s-route.netdev
         install -D -m 0644 ${WORKDIR}/90-k3s-route.network ${D}/usr/lib/systemd/network/90-k3s-route.network
