@@ -131,8 +131,7 @@ func checkPrograms(t *testing.T, root string, machine elf.Machine) (n int) {
 
 // checkPackagesInImage boots the image that has all packages and looks whether they work.
 func checkPackagesInImage(t *testing.T, image string) {
-	// An emulated guest on a busy machine is slower than systemd's patience with devices and services.
-	g := boot(t, image+".ext4", image, "root=/dev/vda rw rootwait console=ttyS0,115200 systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900")
+	g := boot(t, image+".ext4", image, "root=/dev/vda rw rootwait console=ttyS0,115200")
 	g.check([]check{
 		{"systemctl is-active test-service.service", "active"},
 		{"systemctl is-enabled test-service.timer", "enabled"},

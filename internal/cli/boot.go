@@ -38,7 +38,7 @@ func (a *app) boot() *cobra.Command {
 		Long: `Boot an image in QEMU: what kas files build (it is built first), or a .wic file.
 
 The machine has the architecture of the image's boot loader, UEFI firmware and two network cards: eth0 is a network of QEMU's own with DHCP, eth1 the node's.
-The image is not changed. In an emulated machine systemd is told to wait longer for disks and services, when systemd-boot starts it. Ctrl-A X ends
+The image is not changed. In an emulated machine systemd is told to wait longer for disks and services, when systemd-boot or --direct starts it. Ctrl-A X ends
 the machine.`,
 		Example: "  n3x boot kas/base.yml:kas/machine/qemu-amd64.yml:kas/image/base.yml:kas/network/simple.yml",
 		Args:    cobra.ExactArgs(1),

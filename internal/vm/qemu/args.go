@@ -9,9 +9,19 @@ import (
 // firstFD is the first descriptor that QEMU inherits: the serial console's, then QMP's, then those of network cards.
 const firstFD = 3
 
-// patience is for a system in an emulated machine: disks and services may take longer than systemd waits for them, which is 90 s. By this way of
-// telling it (systemd-boot(7), SMBIOS strings; since 256) the image stays as it is.
-const patience = "systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900"
+// patience are words on the kernel's command line for a system in an emulated machine: disks and services may take longer than systemd waits for
+// them, which is 90 s, and on a busy host the kernel would take a late timer for a broken one. The image stays as it is: systemd-boot is told
+// by SMBIOS strings (systemd-boot(7), since 256), a kernel that boots directly by its command line.
+func (m *Machine) patience() string {
+	words := "systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900"
+	switch {
+	case m.Accel != TCG:
+		return ""
+	case m.Arch == "amd64":
+		return words + " no_timer_check"
+	}
+	return words
+}
 
 // view is how QEMU sees the files of one running machine.
 type view struct {
@@ -40,8 +50,8 @@ func (m *Machine) args(v view) []string {
 	if m.debugExit {
 		a = append(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
 	}
-	if m.Accel == TCG && m.Firmware != nil {
-		a = append(a, "-smbios", "type=11,value=io.systemd.boot.kernel-cmdline-extra="+patience)
+	if words := m.patience(); words != "" && m.Firmware != nil {
+		a = append(a, "-smbios", "type=11,value=io.systemd.boot.kernel-cmdline-extra="+words)
 	}
 	a = append(a, m.bootArgs(v)...)
 	a = append(a, m.consoleArgs(v)...)
@@ -66,7 +76,7 @@ func (m *Machine) bootArgs(v view) []string {
 			a = append(a, "-initrd", v.initrd)
 		}
 		if m.Append != "" {
-			a = append(a, "-append", m.Append)
+			a = append(a, "-append", strings.TrimSpace(m.Append+" "+m.patience()))
 		}
 	}
 	return a

@@ -18,7 +18,7 @@ func TestArgs(t *testing.T) {
 		{"image", Machine{Name: "a,b", Arch: "amd64", Firmware: &Firmware{}, Disks: []Disk{{Path: "x"}, {Path: "y", Writable: true, Serial: "s"}}},
 			view{code: "/c,d", vars: "/v", disks: []string{"/x,y.wic", "/y"}, serialFD: 3, qmpFD: 4},
 			`-name a,,b -nodefaults -no-user-config -display none -machine q35,hpet=off -accel tcg,thread=multi -cpu max,-la57,-cx16 -smp 2 -m 1024M
--device virtio-rng-pci -smbios type=11,value=io.systemd.boot.kernel-cmdline-extra=systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900
+-device virtio-rng-pci -smbios type=11,value=io.systemd.boot.kernel-cmdline-extra=systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900 no_timer_check
 -drive if=pflash,unit=0,format=raw,readonly=on,file=/c,,d -drive if=pflash,unit=1,format=raw,file=/v
 -chardev socket,id=serial,fd=3 -serial chardev:serial -chardev socket,id=qmp,fd=4 -mon chardev=qmp,mode=control
 -drive if=none,id=disk0,format=raw,discard=unmap,snapshot=on,cache=unsafe,file=/x,,y.wic -device virtio-blk-pci,drive=disk0,bootindex=1
@@ -32,6 +32,10 @@ func TestArgs(t *testing.T) {
 -chardev stdio,id=serial,mux=on,signal=off -mon chardev=serial,mode=readline -serial chardev:serial -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control
 -netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,romfile=
 -netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,netdev=net1,mac=02:00:00:00:00:01,romfile=`},
+		{"direct, emulated", Machine{Arch: "arm64", Kernel: "k", Append: "ro"}, view{kernel: "/k", serialFD: 3, qmpFD: 4},
+			`-name vm -nodefaults -no-user-config -display none -machine virt,gic-version=max -accel tcg,thread=multi -cpu max,pauth-impdef=on -smp 2 -m 1024M
+-device virtio-rng-pci -kernel /k -append ro systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900
+-chardev socket,id=serial,fd=3 -serial chardev:serial -chardev socket,id=qmp,fd=4 -mon chardev=qmp,mode=control`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
