@@ -16,6 +16,9 @@ require k3s-check-flags.inc
 TEMPLATE_FILES = "postinst.tmpl"
 TEMPLATE_VARS += "NETWORKD_NODE_NAME"
 
+# More of K3s' flags, as lines of its configuration: "KEY: VALUE\nKEY: VALUE". They come after those of the profile.
+K3S_CONFIG_EXTRA ??= ""
+
 do_install() {
     found=${WORKDIR}/node/${NETWORKD_PROFILE}
     if [ -n "${K3S_ROLE}" ]; then
@@ -24,6 +27,12 @@ do_install() {
         if [ -n "${K3S_TOKEN_GIVEN}" ]; then
             install -d ${D}/etc/rancher/k3s/config.yaml.d
             echo 'token-file: "/etc/rancher/k3s/token"' > ${D}/etc/rancher/k3s/config.yaml.d/50-token.yaml
+        fi
+        if [ -n "${@'1' if d.getVar('K3S_CONFIG_EXTRA') else ''}" ]; then
+            install -d ${D}/etc/rancher/k3s/config.yaml.d
+            sed 's/\\n/\n/g' > ${D}/etc/rancher/k3s/config.yaml.d/60-extra.yaml << 'END_OF_K3S_CONFIG'
+${K3S_CONFIG_EXTRA}
+END_OF_K3S_CONFIG
         fi
     fi
     # /etc/hosts and /etc/hostname belong to no package: postinst writes them.
