@@ -50,12 +50,12 @@ func (r *reader) checkNetworks(p *Profile) {
 		for _, g := range n.Gateways {
 			pos := r.item(g.String(), "networks", n.Name, "gateway")
 			if !n.contains(g) && !n.isLocalRouter(g) {
-				r.fail(pos, "the gateway %s is not in network %s (%s)", g, n.Name, list(n.Subnets))
+				r.Userf(pos, "the gateway %s is not in network %s (%s)", g, n.Name, list(n.Subnets))
 			}
 			if other := gateways[g.Is4()]; other == n {
-				r.fail(pos, "network %s has two gateways of one address family", n.Name)
+				r.Userf(pos, "network %s has two gateways of one address family", n.Name)
 			} else if other != nil {
-				r.fail(pos, "networks %s and %s both have a gateway, but a machine has one default route", other.Name, n.Name).WithHint("use routes in one of them")
+				r.Userf(pos, "networks %s and %s both have a gateway, but a machine has one default route", other.Name, n.Name).WithHint("use routes in one of them")
 			}
 			gateways[g.Is4()] = n
 		}
@@ -74,21 +74,21 @@ func (r *reader) checkSubnets(n *Network) {
 	for _, s := range n.Subnets {
 		pos := r.item(s.String(), "networks", n.Name, "subnet")
 		if families[s.Addr().Is4()] {
-			r.fail(pos, "network %s has two prefixes of one address family", n.Name).WithHint("make them two networks")
+			r.Userf(pos, "network %s has two prefixes of one address family", n.Name).WithHint("make them two networks")
 		}
 		families[s.Addr().Is4()] = true
 		if s.Bits() == 0 || s.IsSingleIP() {
-			r.fail(pos, "%s of network %s leaves no room for nodes", s, n.Name)
+			r.Userf(pos, "%s of network %s leaves no room for nodes", s, n.Name)
 			continue
 		}
 		for what, u := range unusable {
 			if u.Overlaps(s) {
-				r.fail(pos, "%s of network %s is no network of machines: %s is %s", s, n.Name, u, what)
+				r.Userf(pos, "%s of network %s is no network of machines: %s is %s", s, n.Name, u, what)
 			}
 		}
 	}
 	if len(n.Subnets) == 0 {
-		r.fail(r.at("networks", n.Name, "subnet"), "network %s has no prefix", n.Name)
+		r.Userf(r.at("networks", n.Name, "subnet"), "network %s has no prefix", n.Name)
 	}
 }
 
@@ -101,11 +101,11 @@ func (r *reader) checkRoute(n *Network, route Route) {
 	}
 	switch {
 	case route.To.Bits() == 0:
-		r.fail(pos, "the route to %s is the default route", route.To).WithHint("write gateway: %s", route.Via)
+		r.Userf(pos, "the route to %s is the default route", route.To).WithHint("write gateway: %s", route.Via)
 	case route.To.Addr().Is4() != route.Via.Is4():
-		r.fail(pos, "the route to %s goes by %s, which is of the other address family", route.To, route.Via)
+		r.Userf(pos, "the route to %s goes by %s, which is of the other address family", route.To, route.Via)
 	case !n.contains(route.Via) && !n.isLocalRouter(route.Via):
-		r.fail(pos, "the route to %s goes by %s, which is not in network %s (%s)", route.To, route.Via, n.Name, list(n.Subnets))
+		r.Userf(pos, "the route to %s goes by %s, which is not in network %s (%s)", route.To, route.Via, n.Name, list(n.Subnets))
 	}
 }
 
@@ -113,12 +113,12 @@ func (r *reader) checkRoute(n *Network, route Route) {
 func (r *reader) checkNames(n *Network) {
 	for _, d := range n.Domains {
 		if !domainName.MatchString(strings.TrimPrefix(d, "~")) {
-			r.fail(r.item(d, "networks", n.Name, "domains"), "%q is no domain", d)
+			r.Userf(r.item(d, "networks", n.Name, "domains"), "%q is no domain", d)
 		}
 	}
 	for _, s := range n.NTP {
 		if !isHost(s) {
-			r.fail(r.item(s, "networks", n.Name, "ntp"), "%q is neither an address nor a name of a time server", s)
+			r.Userf(r.item(s, "networks", n.Name, "ntp"), "%q is neither an address nor a name of a time server", s)
 		}
 	}
 }
@@ -127,37 +127,37 @@ func (r *reader) checkDHCP(n *Network) {
 	d := n.DHCP
 	at := func(key string) diag.Pos { return r.at("networks", n.Name, "dhcp", key) }
 	if slices.ContainsFunc(n.Subnets, isIPv6) {
-		r.fail(d.Pos, "network %s has IPv6 addresses, which its DHCP server cannot give", n.Name).WithHint("use two networks, one of them static")
+		r.Userf(d.Pos, "network %s has IPv6 addresses, which its DHCP server cannot give", n.Name).WithHint("use two networks, one of them static")
 	}
 	for _, a := range []netip.Addr{d.Server, d.First, d.Last} {
 		if a.IsValid() && !n.contains(a) {
-			r.fail(d.Pos, "%s is not in network %s (%s)", a, n.Name, list(n.Subnets))
+			r.Userf(d.Pos, "%s is not in network %s (%s)", a, n.Name, list(n.Subnets))
 		}
 	}
 	if d.First.IsValid() && d.Last.Less(d.First) {
-		r.fail(at("range"), "the DHCP range ends at %s, before its beginning %s", d.Last, d.First)
+		r.Userf(at("range"), "the DHCP range ends at %s, before its beginning %s", d.Last, d.First)
 	}
 	if d.inRange(d.Server) {
-		r.fail(at("server"), "the DHCP server's address %s is in the range that it gives away", d.Server)
+		r.Userf(at("server"), "the DHCP server's address %s is in the range that it gives away", d.Server)
 	}
 	for _, g := range n.Gateways {
 		if d.inRange(g) {
-			r.fail(r.item(g.String(), "networks", n.Name, "gateway"), "the gateway %s is in the range that the DHCP server gives away", g)
+			r.Userf(r.item(g.String(), "networks", n.Name, "gateway"), "the gateway %s is in the range that the DHCP server gives away", g)
 		}
 	}
 	for _, a := range n.DNS {
 		if !a.Is4() {
-			r.fail(r.item(a.String(), "networks", n.Name, "dns"), "DHCP cannot tell nodes of the name server %s, which has an IPv6 address", a)
+			r.Userf(r.item(a.String(), "networks", n.Name, "dns"), "DHCP cannot tell nodes of the name server %s, which has an IPv6 address", a)
 		}
 	}
 	for _, s := range n.Domains {
 		if strings.HasPrefix(s, "~") {
-			r.fail(r.item(s, "networks", n.Name, "domains"), "DHCP cannot tell nodes of %s, only of domains to search", s)
+			r.Userf(r.item(s, "networks", n.Name, "domains"), "DHCP cannot tell nodes of %s, only of domains to search", s)
 		}
 	}
 	for _, s := range n.NTP {
 		if a, err := netip.ParseAddr(s); err != nil || !a.Is4() {
-			r.fail(r.item(s, "networks", n.Name, "ntp"), "DHCP cannot tell nodes of the time server %s, only of IPv4 addresses", s)
+			r.Userf(r.item(s, "networks", n.Name, "ntp"), "DHCP cannot tell nodes of the time server %s, only of IPv4 addresses", s)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func (r *reader) checkPrefixes(p *Profile) {
 		for _, x := range prefixes {
 			for _, o := range seen {
 				if o.prefix.Overlaps(x) {
-					r.fail(r.item(x.String(), keys...), "%s of %s overlaps %s of %s", x, of, o.prefix, o.of)
+					r.Userf(r.item(x.String(), keys...), "%s of %s overlaps %s of %s", x, of, o.prefix, o.of)
 				}
 			}
 			seen = append(seen, owned{x, of})

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"n3x/internal/diag"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func (r *reader) checkK3s(p *Profile) {
 		names = append(names, n.Name)
 	}
 	if n := p.Network(p.K3s.Network); n == nil {
-		r.errs = append(r.errs, unknown(r.at("k3s", "network"), "network", p.K3s.Network, "the profile", names))
+		r.Add(diag.Unknown(r.at("k3s", "network"), "the profile", "network", p.K3s.Network, names))
 	} else {
 		r.checkFamilies(p, n, "cluster-cidr", p.K3s.ClusterCIDR)
 		r.checkFamilies(p, n, "service-cidr", p.K3s.ServiceCIDR)
@@ -56,11 +57,11 @@ func (r *reader) checkK3s(p *Profile) {
 	r.checkClusterDNS(p)
 	for _, s := range p.K3s.TLSSANs {
 		if !isHost(strings.TrimPrefix(s, "*.")) {
-			r.fail(r.item(s, "k3s", "tls-san"), "%q is neither a name nor an address for a certificate", s)
+			r.Userf(r.item(s, "k3s", "tls-san"), "%q is neither a name nor an address for a certificate", s)
 		}
 	}
 	if p.First(Server) == nil {
-		r.fail(r.at("nodes"), "the profile has no server").WithHint("one node needs role: server")
+		r.Userf(r.at("nodes"), "the profile has no server").WithHint("one node needs role: server")
 	}
 }
 
@@ -70,15 +71,15 @@ func (r *reader) checkFamilies(p *Profile, n *Network, key string, cidrs []netip
 	for _, c := range cidrs {
 		pos := r.item(c.String(), "k3s", key)
 		if seen[isIPv6(c)] {
-			r.fail(pos, "k3s.%s has two prefixes of one address family", key)
+			r.Userf(pos, "k3s.%s has two prefixes of one address family", key)
 		}
 		seen[isIPv6(c)] = true
 		if !slices.ContainsFunc(n.Subnets, func(s netip.Prefix) bool { return isIPv6(s) == isIPv6(c) }) {
-			r.fail(pos, "nodes have no addresses of the family of %s in network %s (%s)", c, n.Name, list(n.Subnets))
+			r.Userf(pos, "nodes have no addresses of the family of %s in network %s (%s)", c, n.Name, list(n.Subnets))
 		}
 	}
 	if cidrs != nil && len(cidrs) == 0 {
-		r.fail(r.at("k3s", key), "k3s.%s is empty", key)
+		r.Userf(r.at("k3s", key), "k3s.%s is empty", key)
 	}
 }
 
@@ -91,7 +92,7 @@ func (r *reader) checkFamilyOrder(p *Profile) {
 		cidrs []netip.Prefix
 	}{{"cluster-cidr", cluster}, {"service-cidr", service}} {
 		if len(c.cidrs) > 0 && isIPv6(c.cidrs[0]) != p.prefersIPv6() {
-			r.fail(r.at("k3s", c.key), "the first prefix of k3s.%s is %s, but the first addresses of nodes are of the other family", c.key, c.cidrs[0]).
+			r.Userf(r.at("k3s", c.key), "the first prefix of k3s.%s is %s, but the first addresses of nodes are of the other family", c.key, c.cidrs[0]).
 				WithHint("use one order in k3s.%s and the subnet of network %s", c.key, p.K3s.Network)
 		}
 	}
@@ -100,7 +101,7 @@ func (r *reader) checkFamilyOrder(p *Profile) {
 		if len(cluster) < len(service) {
 			short, long = long, short
 		}
-		r.fail(r.at("k3s", long), "k3s.%s has two address families, but k3s.%s has one", long, short).WithHint("set both to two prefixes")
+		r.Userf(r.at("k3s", long), "k3s.%s has two address families, but k3s.%s has one", long, short).WithHint("set both to two prefixes")
 	}
 }
 
@@ -114,9 +115,9 @@ func (r *reader) checkSizes(p *Profile) {
 		pos := r.item(c.String(), "k3s", "cluster-cidr")
 		switch room := each - c.Bits(); {
 		case room < 0 || room < 16 && 1<<room < len(p.Nodes):
-			r.fail(pos, "%s of the pods has room for %d nodes, which get a /%d each, but there are %d", c, nodesIn(room), each, len(p.Nodes))
+			r.Userf(pos, "%s of the pods has room for %d nodes, which get a /%d each, but there are %d", c, nodesIn(room), each, len(p.Nodes))
 		case room > 16:
-			r.fail(pos, "%s of the pods is too large: at most a /%d", c, each-16)
+			r.Userf(pos, "%s of the pods is too large: at most a /%d", c, each-16)
 		}
 	}
 	for _, c := range p.serviceCIDR() {
@@ -126,9 +127,9 @@ func (r *reader) checkSizes(p *Profile) {
 		}
 		pos := r.item(c.String(), "k3s", "service-cidr")
 		if c.Bits() < most {
-			r.fail(pos, "%s of the services is too large: at most a /%d", c, most)
+			r.Userf(pos, "%s of the services is too large: at most a /%d", c, most)
 		} else if c.Addr().BitLen()-c.Bits() < 4 {
-			r.fail(pos, "%s of the services is too small: the cluster's name server is the tenth address", c)
+			r.Userf(pos, "%s of the services is too small: the cluster's name server is the tenth address", c)
 		}
 	}
 }
@@ -147,11 +148,11 @@ func (r *reader) checkClusterDNS(p *Profile) {
 		i := slices.IndexFunc(p.serviceCIDR(), func(s netip.Prefix) bool { return s.Contains(a) })
 		switch {
 		case i < 0:
-			r.fail(pos, "the cluster's name server %s is not among its services (%s)", a, list(p.serviceCIDR()))
+			r.Userf(pos, "the cluster's name server %s is not among its services (%s)", a, list(p.serviceCIDR()))
 		case a == p.serviceCIDR()[i].Addr() || a == p.serviceCIDR()[i].Addr().Next():
-			r.fail(pos, "the cluster's name server %s has the address of its API server", a)
+			r.Userf(pos, "the cluster's name server %s has the address of its API server", a)
 		case seen[a.Is6()]:
-			r.fail(pos, "k3s.cluster-dns has two addresses of one family")
+			r.Userf(pos, "k3s.cluster-dns has two addresses of one family")
 		}
 		seen[a.Is6()] = true
 	}
@@ -179,11 +180,11 @@ func (r *reader) checkLabels(n *Node) {
 		pos := r.at("nodes", n.Name, "labels", key)
 		switch {
 		case !isQualified(key):
-			r.fail(pos, "%q is no key of a label that Kubernetes takes", key)
+			r.Userf(pos, "%q is no key of a label that Kubernetes takes", key)
 		case !labelValue.MatchString(value):
-			r.fail(pos, "%q is no value of a label that Kubernetes takes", value)
+			r.Userf(pos, "%q is no value of a label that Kubernetes takes", value)
 		case !kubeletTakes(key):
-			r.fail(pos, "a node may not give itself the label %s: Kubernetes keeps this name space to itself", key).WithHint("use a name space of your own, or set it with kubectl label")
+			r.Userf(pos, "a node may not give itself the label %s: Kubernetes keeps this name space to itself", key).WithHint("use a name space of your own, or set it with kubectl label")
 		}
 	}
 }
@@ -194,11 +195,11 @@ func (r *reader) checkTaints(n *Node) {
 		pos := r.item(t, "nodes", n.Name, "taints")
 		m := taintForm.FindStringSubmatch(t)
 		if m == nil || !isQualified(m[1]) || !labelValue.MatchString(strings.TrimPrefix(m[2], "=")) {
-			r.fail(pos, "%q is no taint that Kubernetes takes", t).WithHint("write key=value:Effect; the effects are NoSchedule, PreferNoSchedule, NoExecute")
+			r.Userf(pos, "%q is no taint that Kubernetes takes", t).WithHint("write key=value:Effect; the effects are NoSchedule, PreferNoSchedule, NoExecute")
 			continue
 		}
 		if seen[m[1]+":"+m[3]] {
-			r.fail(pos, "node %s has two taints %s with the effect %s", n.Name, m[1], m[3])
+			r.Userf(pos, "node %s has two taints %s with the effect %s", n.Name, m[1], m[3])
 		}
 		seen[m[1]+":"+m[3]] = true
 	}
@@ -219,7 +220,7 @@ func (r *reader) checkHostNames(p *Profile) {
 	for _, n := range p.Nodes {
 		pos := r.at("nodes", n.Name)
 		if onlyDigits.MatchString(n.Name) {
-			r.fail(pos, "%s is no name of a node: programs would take it for an address", n.Name)
+			r.Userf(pos, "%s is no name of a node: programs would take it for an address", n.Name)
 		}
 		for _, net := range p.Networks {
 			if n.place(net.Name) == nil {
@@ -227,7 +228,7 @@ func (r *reader) checkHostNames(p *Profile) {
 			}
 			name, what := p.hostName(n, net), "node "+n.Name+" in network "+net.Name
 			if other := owner[name]; other != "" {
-				r.fail(pos, "the name %s of %s is that of %s", name, what, other)
+				r.Userf(pos, "the name %s of %s is that of %s", name, what, other)
 			}
 			owner[name] = what
 		}

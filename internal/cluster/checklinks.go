@@ -25,29 +25,29 @@ func (r *reader) checkBonds(p *Profile) {
 			pos := r.item(m, "bonds", b.Name, "members")
 			switch other := owner[m]; {
 			case other == b.Name:
-				r.fail(pos, "%s is a member of %s twice", m, b.Name)
+				r.Userf(pos, "%s is a member of %s twice", m, b.Name)
 			case other != "":
-				r.fail(pos, "%s is a member of %s and of %s", m, other, b.Name)
+				r.Userf(pos, "%s is a member of %s and of %s", m, other, b.Name)
 			}
 			owner[m] = b.Name
 			if !interfaceName.MatchString(m) {
-				r.fail(pos, "%q, a member of %s, is no name of a network card", m, b.Name).WithHint("allowed: %s", interfaceForm)
+				r.Userf(pos, "%q, a member of %s, is no name of a network card", m, b.Name).WithHint("allowed: %s", interfaceForm)
 			}
 			if p.Bond(m) != nil {
-				r.fail(pos, "%s is a bond, so it cannot be a member of %s", m, b.Name)
+				r.Userf(pos, "%s is a bond, so it cannot be a member of %s", m, b.Name)
 			}
 		}
 		if len(b.Members) == 0 {
-			r.fail(b.Pos, "bond %s has no members", b.Name)
+			r.Userf(b.Pos, "bond %s has no members", b.Name)
 		}
 		r.checkMode(b)
 		if !slices.ContainsFunc(p.Networks, func(n *Network) bool { return n.Interface == b.Name }) {
-			r.fail(b.Pos, "no network uses bond %s", b.Name)
+			r.Userf(b.Pos, "no network uses bond %s", b.Name)
 		}
 	}
 	for _, n := range p.Networks {
 		if b := owner[n.Interface]; b != "" {
-			r.fail(r.at("networks", n.Name, "interface"), "network %s is on %s, which is a member of bond %s", n.Name, n.Interface, b).WithHint("write interface: %s", b)
+			r.Userf(r.at("networks", n.Name, "interface"), "network %s is on %s, which is a member of bond %s", n.Name, n.Interface, b).WithHint("write interface: %s", b)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (r *reader) checkMode(b *Bond) {
 	at := func(key string) diag.Pos { return r.at("bonds", b.Name, key) }
 	only := func(set bool, key, what string, modes ...string) {
 		if set && !slices.Contains(modes, b.Mode) {
-			r.fail(at(key), "bond %s has %s, which mode %s does not know", b.Name, what, b.Mode).WithHint("it belongs to %s", strings.Join(modes, ", "))
+			r.Userf(at(key), "bond %s has %s, which mode %s does not know", b.Name, what, b.Mode).WithHint("it belongs to %s", strings.Join(modes, ", "))
 		}
 	}
 	only(b.Primary != "", "primary", "a primary", "active-backup", "balance-tlb", "balance-alb")
@@ -65,11 +65,11 @@ func (r *reader) checkMode(b *Bond) {
 	only(b.LACPRate != "", "lacp-rate", "lacp-rate", "802.3ad")
 	only(b.Hash != "", "transmit-hash", "transmit-hash", "balance-xor", "802.3ad", "balance-tlb", "balance-alb")
 	if b.Primary != "" && !slices.Contains(b.Members, b.Primary) {
-		r.fail(at("primary"), "the primary %s of bond %s is none of its members", b.Primary, b.Name).WithHint("its members: %s", strings.Join(b.Members, ", "))
+		r.Userf(at("primary"), "the primary %s of bond %s is none of its members", b.Primary, b.Name).WithHint("its members: %s", strings.Join(b.Members, ", "))
 	}
 	for key, delay := range map[string]int{"updelay": b.UpDelay, "downdelay": b.Down} {
 		if delay%b.MIIMon != 0 {
-			r.fail(at(key), "%s %d of bond %s is no multiple of miimon (%d), so the kernel rounds it down", key, delay, b.Name, b.MIIMon)
+			r.Userf(at(key), "%s %d of bond %s is no multiple of miimon (%d), so the kernel rounds it down", key, delay, b.Name, b.MIIMon)
 		}
 	}
 }
@@ -87,11 +87,11 @@ func (r *reader) checkLinks(p *Profile) {
 	for i, n := range p.Networks {
 		for _, o := range p.Networks[:i] {
 			if n.VLAN != 0 && n.VLAN == o.VLAN && n.Interface == o.Interface && !said[n.Name+" same"] {
-				r.fail(r.at("networks", n.Name, "vlan"), "networks %s and %s both have the VLAN id %d on %s", o.Name, n.Name, n.VLAN, n.Interface)
+				r.Userf(r.at("networks", n.Name, "vlan"), "networks %s and %s both have the VLAN id %d on %s", o.Name, n.Name, n.VLAN, n.Interface)
 			}
 		}
 		if n.Device != "" && n.VLAN == 0 {
-			r.fail(r.at("networks", n.Name, "device"), "network %s has a device but no VLAN id", n.Name).WithHint("add vlan: ID, or use interface alone")
+			r.Userf(r.at("networks", n.Name, "device"), "network %s has a device but no VLAN id", n.Name).WithHint("add vlan: ID, or use interface alone")
 		}
 		r.checkMTU(p, n)
 	}
@@ -103,7 +103,7 @@ func (r *reader) checkNodeLinks(p *Profile, node *Node, said map[string]bool) {
 			return &diag.Error{}
 		}
 		said[n.Name+kind] = true
-		return r.fail(pos, format, args...)
+		return r.Userf(pos, format, args...)
 	}
 	taken := map[string]*Network{}
 	for _, n := range p.Networks {
@@ -164,13 +164,13 @@ func (r *reader) checkMTU(p *Profile, n *Network) {
 	if n.VLAN == 0 {
 		for _, o := range p.Networks {
 			if o.Interface == n.Interface && o.VLAN != 0 && o.MTU > size {
-				e := r.fail(pos, "the MTU %d of network %s is smaller than the %d of the VLAN of network %s on the same interface", size, n.Name, o.MTU, o.Name)
+				e := r.Userf(pos, "the MTU %d of network %s is smaller than the %d of the VLAN of network %s on the same interface", size, n.Name, o.MTU, o.Name)
 				e.WithHint("write mtu: %d for network %s, too", o.MTU, n.Name)
 			}
 		}
 	}
 	if size < 1280 && slices.ContainsFunc(n.Subnets, isIPv6) {
-		r.fail(pos, "the MTU %d of network %s is too small for IPv6, which needs 1280", size, n.Name)
+		r.Userf(pos, "the MTU %d of network %s is too small for IPv6, which needs 1280", size, n.Name)
 	}
 }
 
@@ -189,17 +189,17 @@ func (r *reader) checkHardware(p *Profile) {
 		for _, name := range sorted(n.Interfaces) {
 			pos := r.at("nodes", n.Name, "interfaces", name)
 			if !slices.Contains(cards, name) {
-				r.errs = append(r.errs, unknown(pos, "network card", name, "the profile", cards))
+				r.Add(diag.Unknown(pos, "the profile", "network card", name, cards))
 			}
 			if to := n.Interfaces[name]; p.Bond(to) != nil {
-				r.fail(pos, "%s of node %s is %s, which is a bond", name, n.Name, to)
+				r.Userf(pos, "%s of node %s is %s, which is a bond", name, n.Name, to)
 			} else if what := reserved[to]; what != "" {
-				r.fail(pos, "%s of node %s is %s, which is %s", name, n.Name, to, what)
+				r.Userf(pos, "%s of node %s is %s, which is %s", name, n.Name, to, what)
 			}
 		}
 		for _, name := range cards {
 			if other := own[n.card(name)]; other != "" {
-				r.fail(r.at("nodes", n.Name, "interfaces", name), "%s and %s of node %s are both %s", other, name, n.Name, n.card(name))
+				r.Userf(r.at("nodes", n.Name, "interfaces", name), "%s and %s of node %s are both %s", other, name, n.Name, n.card(name))
 			}
 			own[n.card(name)] = name
 		}
@@ -212,18 +212,18 @@ func (r *reader) checkMACs(p *Profile, n *Node, cards []string, owner map[string
 		mac := n.MACs[name]
 		pos := r.at("nodes", n.Name, "mac", name)
 		if !slices.Contains(cards, name) && p.Bond(name) == nil {
-			r.errs = append(r.errs, unknown(pos, "network card", name, "the profile", cards))
+			r.Add(diag.Unknown(pos, "the profile", "network card", name, cards))
 		}
 		r.checkMAC(pos, mac)
 		// A bond often has the address of one of its members.
 		if other := owner[mac]; other != "" && (other != "node "+n.Name || p.Bond(name) == nil && !p.isMember(name)) {
-			r.fail(pos, "the hardware address %s of node %s is that of %s", mac, n.Name, other)
+			r.Userf(pos, "the hardware address %s of node %s is that of %s", mac, n.Name, other)
 		}
 		owner[mac] = "node " + n.Name
 	}
 	for _, at := range n.Places {
 		if net := p.Network(at.Network); net != nil && net.DHCP != nil && n.MACs[net.Interface] == "" {
-			r.fail(at.Pos, "node %s has a reservation in network %s but no hardware address of %s", n.Name, net.Name, net.Interface).
+			r.Userf(at.Pos, "node %s has a reservation in network %s but no hardware address of %s", n.Name, net.Name, net.Interface).
 				WithHint("add mac: {%s: 52:54:00:...}", net.Interface)
 		}
 	}
@@ -235,7 +235,7 @@ func (p *Profile) isMember(card string) bool {
 
 func (r *reader) checkMAC(pos diag.Pos, mac string) {
 	if strings.ContainsRune("13579bdf", rune(mac[1])) || mac == "00:00:00:00:00:00" {
-		r.fail(pos, "%s is no hardware address of a network card: it is a group's, or none", mac)
+		r.Userf(pos, "%s is no hardware address of a network card: it is a group's, or none", mac)
 	}
 }
 

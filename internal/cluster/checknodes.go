@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"n3x/internal/diag"
 	"net/netip"
 	"regexp"
 )
@@ -21,13 +22,13 @@ func (r *reader) checkNodes(p *Profile) {
 	for _, n := range p.Nodes {
 		for _, at := range n.Places {
 			if p.Network(at.Network) == nil {
-				r.errs = append(r.errs, unknown(at.Pos, "network", at.Network, "the profile", networks))
+				r.Add(diag.Unknown(at.Pos, "the profile", "network", at.Network, networks))
 			} else if at.VLAN != 0 && p.Network(at.Network).VLAN == 0 {
-				r.fail(r.at("nodes", n.Name, "networks", at.Network, "vlan"), "node %s has a VLAN id in network %s, which is untagged", n.Name, at.Network)
+				r.Userf(r.at("nodes", n.Name, "networks", at.Network, "vlan"), "node %s has a VLAN id in network %s, which is untagged", n.Name, at.Network)
 			}
 		}
 		if n.place(p.K3s.Network) == nil && p.Network(p.K3s.Network) != nil {
-			r.fail(r.at("nodes", n.Name, "networks"), "node %s has no address in network %s, by which the cluster's nodes talk", n.Name, p.K3s.Network)
+			r.Userf(r.at("nodes", n.Name, "networks"), "node %s has no address in network %s, by which the cluster's nodes talk", n.Name, p.K3s.Network)
 		}
 		r.checkLabels(n)
 		r.checkTaints(n)
@@ -60,18 +61,18 @@ func (r *reader) checkPlace(node *Node, at Place, n *Network, owner map[netip.Ad
 		keys = append(keys, "address")
 	}
 	if len(at.Addresses) != len(n.Subnets) {
-		r.fail(r.at(keys...), "node %s has %d addresses in network %s, which has %d prefixes", node.Name, len(at.Addresses), n.Name, len(n.Subnets)).WithHint("one address for each of %s", list(n.Subnets))
+		r.Userf(r.at(keys...), "node %s has %d addresses in network %s, which has %d prefixes", node.Name, len(at.Addresses), n.Name, len(n.Subnets)).WithHint("one address for each of %s", list(n.Subnets))
 	}
 	families := map[bool]bool{}
 	for _, a := range at.Addresses {
 		pos := r.item(a.String(), keys...)
 		switch {
 		case !n.contains(a):
-			r.fail(pos, "the address %s of node %s is not in network %s (%s)", a, node.Name, n.Name, list(n.Subnets))
+			r.Userf(pos, "the address %s of node %s is not in network %s (%s)", a, node.Name, n.Name, list(n.Subnets))
 		case families[a.Is4()]:
-			r.fail(pos, "node %s has two addresses of one family in network %s", node.Name, n.Name)
+			r.Userf(pos, "node %s has two addresses of one family in network %s", node.Name, n.Name)
 		case owner[a] != "":
-			r.fail(pos, "the address %s of node %s is that of %s", a, node.Name, owner[a])
+			r.Userf(pos, "the address %s of node %s is that of %s", a, node.Name, owner[a])
 		default:
 			owner[a] = "node " + node.Name
 		}

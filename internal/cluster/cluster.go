@@ -125,7 +125,7 @@ func Find(folder string, profiles []*Profile, name string) (*Profile, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return nil, unknown(diag.Pos{}, "profile", name, folder, names)
+	return nil, diag.Unknown(diag.Pos{}, folder, "profile", name, names)
 }
 
 // Network finds a network.
@@ -157,7 +157,7 @@ func (p *Profile) Node(name string) (*Node, error) {
 		}
 		names = append(names, n.Name)
 	}
-	return nil, unknown(diag.Pos{File: p.File}, "node", name, "profile "+p.Name, names)
+	return nil, diag.Unknown(diag.Pos{File: p.File}, "profile "+p.Name, "node", name, names)
 }
 
 // First is the first node of a role in the file's order; nil when there is none.

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -17,7 +15,7 @@ import (
 // Read reads and checks a profile. file is its name in messages, and names the profile. All errors are told, in the file's order.
 func Read(file string, data []byte) (*Profile, error) {
 	r := &reader{file: file}
-	root, err := yaml.Parse(file, data, func(pos diag.Pos, message string) { r.fail(pos, "%s", message) })
+	root, err := yaml.Parse(file, data, func(pos diag.Pos, message string) { r.Userf(pos, "%s", message) })
 	if err != nil {
 		return nil, err
 	}
@@ -27,15 +25,15 @@ func Read(file string, data []byte) (*Profile, error) {
 		return nil, diag.Userf(diag.Pos{File: file}, "%q is not the name of a profile", p.Name).WithHint("name the file with %s", labelForm)
 	}
 	r.value(root, profileRule, "the profile")
-	if err := r.failed(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err // what follows relies on the shapes
 	}
 	r.profile(p, root)
-	if err := r.failed(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	r.check(p)
-	if err := r.failed(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -45,7 +43,7 @@ func Read(file string, data []byte) (*Profile, error) {
 type reader struct {
 	file string
 	root *yaml.Node
-	errs []*diag.Error
+	diag.List
 }
 
 // at is where the value below keys is written; of a mapping or list, where its key is. What is missing is where it should be.
@@ -74,32 +72,6 @@ func (r *reader) item(text string, keys ...string) diag.Pos {
 	return r.at(keys...)
 }
 
-func (r *reader) fail(pos diag.Pos, format string, args ...any) *diag.Error {
-	e := diag.Userf(pos, format, args...)
-	r.errs = append(r.errs, e)
-	return e
-}
-
-func (r *reader) failed() error {
-	slices.SortStableFunc(r.errs, func(a, b *diag.Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
-	})
-	var out []error
-	for _, e := range r.errs {
-		out = append(out, e)
-	}
-	return errors.Join(out...)
-}
-
-// unknown says that a name is none of those that what has, and which was meant.
-func unknown(pos diag.Pos, kind, name, what string, names []string) *diag.Error {
-	e := diag.Userf(pos, "%s has no %s %q", what, kind, name)
-	if near := diag.Nearest(name, names); near != "" {
-		return e.WithHint("did you mean %s?", near)
-	}
-	return e.WithHint("it has: %s", strings.Join(names, ", "))
-}
-
 // value checks a node's shape; where names it in messages.
 func (r *reader) value(n *yaml.Node, rule *rule, where string) {
 	switch rule.shape {
@@ -108,15 +80,15 @@ func (r *reader) value(n *yaml.Node, rule *rule, where string) {
 	case number:
 		// YAML would take 0200 for 128, and 1:30 for 90.
 		if v, ok := n.Value.(int64); !ok || v < int64(rule.min) || v > int64(rule.max) || strconv.FormatInt(v, 10) != n.Plain {
-			r.fail(n.Pos, "%s is %s, which is no number from %d to %d", where, show(n), rule.min, rule.max)
+			r.Userf(n.Pos, "%s is %s, which is no number from %d to %d", where, show(n), rule.min, rule.max)
 		}
 	case truth:
 		if _, ok := n.Value.(bool); !ok {
-			r.fail(n.Pos, "%s is %s, which is neither true nor false", where, show(n))
+			r.Userf(n.Pos, "%s is %s, which is neither true nor false", where, show(n))
 		}
 	case several:
 		if n.List() == nil {
-			r.fail(n.Pos, "%s is %s, but a list is expected", where, show(n)).WithHint("write [a, b], or one item on each line after a hyphen")
+			r.Userf(n.Pos, "%s is %s, but a list is expected", where, show(n)).WithHint("write [a, b], or one item on each line after a hyphen")
 		}
 		r.items(n, where)
 	case texts:
@@ -148,35 +120,35 @@ func (r *reader) text(n *yaml.Node, rule *rule, where string) {
 	s, ok := textOf(n)
 	switch {
 	case n.Value == nil:
-		r.fail(n.Pos, "%s has no value", where)
+		r.Userf(n.Pos, "%s has no value", where)
 	case !ok:
-		r.fail(n.Pos, "%s is %s, but one value is expected", where, show(n))
+		r.Userf(n.Pos, "%s is %s, but one value is expected", where, show(n))
 	case rule.words != nil && !slices.Contains(rule.words, s):
-		r.fail(n.Pos, "%s is %q", where, s).WithHint("one of %s", strings.Join(rule.words, ", "))
+		r.Userf(n.Pos, "%s is %q", where, s).WithHint("one of %s", strings.Join(rule.words, ", "))
 	case rule.pattern != nil && !rule.pattern.MatchString(s):
-		r.fail(n.Pos, "%s is %q", where, s).WithHint("allowed: %s", rule.form)
+		r.Userf(n.Pos, "%s is %q", where, s).WithHint("allowed: %s", rule.form)
 	case strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		r.fail(n.Pos, "%s holds control characters", where)
+		r.Userf(n.Pos, "%s holds control characters", where)
 	}
 }
 
 func (r *reader) mapping(n *yaml.Node, rule *rule, where string) {
 	m := n.Map()
 	if m == nil {
-		r.fail(n.Pos, "%s is %s, but a mapping is expected", where, show(n)).WithHint("its keys: %s", strings.Join(rule.order, ", "))
+		r.Userf(n.Pos, "%s is %s, but a mapping is expected", where, show(n)).WithHint("its keys: %s", strings.Join(rule.order, ", "))
 		return
 	}
 	for _, e := range m.Entries() {
 		k := rule.keys[e.Key]
 		if k == nil {
-			r.errs = append(r.errs, unknown(e.KeyPos, "key", e.Key, where, rule.order))
+			r.Add(diag.Unknown(e.KeyPos, where, "key", e.Key, rule.order))
 			continue
 		}
 		r.value(e.Node, k, inner(where, e.Key))
 	}
 	for _, key := range rule.required {
 		if m.Lookup(key) == nil {
-			r.fail(n.Pos, "%s lacks %q", where, key).WithHint("%s: %s", key, rule.keys[key].doc)
+			r.Userf(n.Pos, "%s lacks %q", where, key).WithHint("%s: %s", key, rule.keys[key].doc)
 		}
 	}
 }
@@ -184,12 +156,12 @@ func (r *reader) mapping(n *yaml.Node, rule *rule, where string) {
 func (r *reader) named(n *yaml.Node, rule *rule, where string) {
 	m := n.Map()
 	if m == nil {
-		r.fail(n.Pos, "%s is %s, but a mapping is expected: %s", where, show(n), rule.doc)
+		r.Userf(n.Pos, "%s is %s, but a mapping is expected: %s", where, show(n), rule.doc)
 		return
 	}
 	for _, e := range m.Entries() {
 		if rule.pattern != nil && !rule.pattern.MatchString(e.Key) {
-			r.fail(e.KeyPos, "%q in %s is no name", e.Key, where).WithHint("allowed: %s", rule.form)
+			r.Userf(e.KeyPos, "%q in %s is no name", e.Key, where).WithHint("allowed: %s", rule.form)
 		}
 		r.value(e.Node, rule.value, inner(where, e.Key))
 	}
@@ -284,7 +256,7 @@ func (r *reader) network(e yaml.Entry) *Network {
 		n.DHCP = &DHCP{Pos: d.Pos, Server: r.address(d.Lookup("server")), MAC: strings.ToLower(word(d.Lookup("mac"))), Lease: word(d.Lookup("lease"))}
 		if limits := d.Lookup("range"); limits != nil {
 			if l := limits.List(); len(l) != 2 {
-				r.fail(limits.Pos, "the DHCP range has %d addresses, but a first and a last one are expected", len(l))
+				r.Userf(limits.Pos, "the DHCP range has %d addresses, but a first and a last one are expected", len(l))
 			} else {
 				n.DHCP.First, n.DHCP.Last = r.address(l[0]), r.address(l[1])
 			}
@@ -335,7 +307,7 @@ func (r *reader) address(n *yaml.Node) netip.Addr {
 	s, _ := textOf(n)
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" || a.Is4In6() {
-		r.fail(n.Pos, "%q is no IP address", s)
+		r.Userf(n.Pos, "%q is no IP address", s)
 	}
 	return a
 }
@@ -361,9 +333,9 @@ func (r *reader) prefix(pos diag.Pos, s string) netip.Prefix {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		r.fail(pos, "%q is no prefix", s).WithHint("write address/length, e.g. 192.168.1.0/24")
+		r.Userf(pos, "%q is no prefix", s).WithHint("write address/length, e.g. 192.168.1.0/24")
 	case p != p.Masked():
-		r.fail(pos, "%s has address bits set behind its length", s).WithHint("write %s", p.Masked())
+		r.Userf(pos, "%s has address bits set behind its length", s).WithHint("write %s", p.Masked())
 	}
 	return p
 }

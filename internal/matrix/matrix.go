@@ -164,7 +164,7 @@ func (d *Definition) Choose(all []Variant, f Filter) ([]Variant, error) {
 		}
 		slices.Sort(names)
 		if names = slices.Compact(names); !slices.Contains(names, word.value) {
-			return nil, unknown(diag.Pos{File: d.File}, "the matrix", word.flag, word.value, names)
+			return nil, diag.Unknown(diag.Pos{File: d.File}, "the matrix", word.flag, word.value, names)
 		}
 	}
 	out := slices.DeleteFunc(slices.Clone(all), func(v Variant) bool {
@@ -192,19 +192,7 @@ func (d *Definition) Find(all []Variant, id string) (Variant, error) {
 			return Variant{}, diag.Userf(diag.Pos{File: d.File}, "%s is not built yet: %s", role, why)
 		}
 	}
-	return Variant{}, unknown(diag.Pos{File: d.File}, "the matrix", "variant", id, names)
-}
-
-// unknown says that a name is none of those that what has, and which was meant.
-func unknown(pos diag.Pos, what, kind, name string, names []string) *diag.Error {
-	e := diag.Userf(pos, "%s has no %s %q", what, kind, name)
-	if near := diag.Nearest(name, names); near != "" {
-		return e.WithHint("did you mean %s?", near)
-	}
-	if names == nil {
-		return e.WithHint("it has none")
-	}
-	return e.WithHint("it has: %s", strings.Join(names, ", "))
+	return Variant{}, diag.Unknown(diag.Pos{File: d.File}, "the matrix", "variant", id, names)
 }
 
 // Clash is an error when two variants have a file of one name, since hyphens of names look like those between them.

@@ -1,8 +1,6 @@
 package matrix
 
 import (
-	"cmp"
-	"errors"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -17,41 +15,24 @@ import (
 var name = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 
 // reader collects what is wrong with a definition.
-type reader struct{ errs []*diag.Error }
-
-func (r *reader) fail(pos diag.Pos, format string, args ...any) *diag.Error {
-	e := diag.Userf(pos, format, args...)
-	r.errs = append(r.errs, e)
-	return e
-}
-
-func (r *reader) failed() error {
-	slices.SortStableFunc(r.errs, func(a, b *diag.Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
-	})
-	var out []error
-	for _, e := range r.errs {
-		out = append(out, e)
-	}
-	return errors.Join(out...)
-}
+type reader struct{ diag.List }
 
 // Read reads and checks a definition. file is its name in messages. All errors are told, in the file's order.
 func Read(file string, data []byte) (*Definition, error) {
 	r := &reader{}
-	root, err := yaml.Parse(file, data, func(pos diag.Pos, message string) { r.fail(pos, "%s", message) })
+	root, err := yaml.Parse(file, data, func(pos diag.Pos, message string) { r.Userf(pos, "%s", message) })
 	if err != nil {
 		return nil, err
 	}
 	d := &Definition{File: file, Planned: map[string]string{}}
 	m := r.keys(root, "the matrix", []string{"profiles", "overlays", "roles", "machines"}, "without", "planned", "packages")
 	if m == nil {
-		return nil, r.failed()
+		return nil, r.Err()
 	}
 	if n := m.Lookup("profiles"); n != nil {
 		d.Profiles = r.text(n, "profiles")
 		if filepath.IsAbs(d.Profiles) {
-			r.fail(n.Pos, "profiles is %q, which is absolute", d.Profiles).WithHint("write the folder relative to this file")
+			r.Userf(n.Pos, "profiles is %q, which is absolute", d.Profiles).WithHint("write the folder relative to this file")
 		}
 	}
 	o := r.keys(m.Lookup("overlays"), "overlays", []string{"base", "profile", "node"})
@@ -65,10 +46,10 @@ func Read(file string, data []byte) (*Definition, error) {
 	for _, e := range r.named(m.Lookup("planned"), "planned") {
 		d.Planned[e.Key] = r.text(e.Node, "planned."+e.Key)
 		if d.role(e.Key).Name != "" {
-			r.fail(e.KeyPos, "role %s is planned, and defined", e.Key)
+			r.Userf(e.KeyPos, "role %s is planned, and defined", e.Key)
 		}
 	}
-	if err := r.failed(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -82,17 +63,17 @@ func (r *reader) keys(n *yaml.Node, where string, required []string, allowed ...
 	m := n.Map()
 	all := slices.Concat(required, allowed)
 	if m == nil {
-		r.fail(n.Pos, "%s is %s, but a mapping is expected", where, show(n)).WithHint("its keys: %s", strings.Join(all, ", "))
+		r.Userf(n.Pos, "%s is %s, but a mapping is expected", where, show(n)).WithHint("its keys: %s", strings.Join(all, ", "))
 		return nil
 	}
 	for _, e := range m.Entries() {
 		if !slices.Contains(all, e.Key) {
-			r.errs = append(r.errs, unknown(e.KeyPos, where, "key", e.Key, all))
+			r.Add(diag.Unknown(e.KeyPos, where, "key", e.Key, all))
 		}
 	}
 	for _, key := range required {
 		if m.Lookup(key) == nil {
-			r.fail(n.Pos, "%s lacks %q", where, key)
+			r.Userf(n.Pos, "%s lacks %q", where, key)
 		}
 	}
 	return m
@@ -104,11 +85,11 @@ func (r *reader) named(n *yaml.Node, where string) []yaml.Entry {
 		return nil
 	}
 	if n.Map() == nil {
-		r.fail(n.Pos, "%s is %s, but a mapping is expected", where, show(n))
+		r.Userf(n.Pos, "%s is %s, but a mapping is expected", where, show(n))
 	}
 	for _, e := range n.Map().Entries() {
 		if !name.MatchString(e.Key) {
-			r.fail(e.KeyPos, "%q in %s is no name", e.Key, where).WithHint("allowed: a letter, then letters, digits and hyphens")
+			r.Userf(e.KeyPos, "%q in %s is no name", e.Key, where).WithHint("allowed: a letter, then letters, digits and hyphens")
 		}
 	}
 	return n.Map().Entries()
@@ -117,7 +98,7 @@ func (r *reader) named(n *yaml.Node, where string) []yaml.Entry {
 func (r *reader) text(n *yaml.Node, where string) string {
 	s, ok := n.Text()
 	if !ok || s == "" {
-		r.fail(n.Pos, "%s is %s, but a text is expected", where, show(n))
+		r.Userf(n.Pos, "%s is %s, but a text is expected", where, show(n))
 	}
 	return s
 }
@@ -128,7 +109,7 @@ func (r *reader) texts(n *yaml.Node, where string) []string {
 	}
 	list, ok := n.Value.([]*yaml.Node)
 	if !ok {
-		r.fail(n.Pos, "%s is %s, but a list is expected", where, show(n)).WithHint("write [a, b]")
+		r.Userf(n.Pos, "%s is %s, but a list is expected", where, show(n)).WithHint("write [a, b]")
 	}
 	out := []string{}
 	for _, item := range list {
@@ -145,14 +126,14 @@ func (r *reader) overlays(n *yaml.Node, where, placeholder string) []string {
 		if placeholder != "" {
 			rest = strings.ReplaceAll(o, placeholder, "x")
 			if rest == o {
-				r.fail(n.List()[i].Pos, "%s has %q without %s", where, o, placeholder)
+				r.Userf(n.List()[i].Pos, "%s has %q without %s", where, o, placeholder)
 			}
 		}
 		if strings.ContainsAny(rest, "{}:") {
-			r.fail(n.List()[i].Pos, "%s has %q, with a character that is not allowed there", where, o)
+			r.Userf(n.List()[i].Pos, "%s has %q, with a character that is not allowed there", where, o)
 		}
 		if !filepath.IsLocal(o) || path.Clean(o) != o {
-			r.fail(n.List()[i].Pos, "%s has %q, which is no path below this file's folder", where, o)
+			r.Userf(n.List()[i].Pos, "%s has %q, which is no path below this file's folder", where, o)
 		}
 	}
 	return out
@@ -199,12 +180,12 @@ func (r *reader) machines(d *Definition, n *yaml.Node) {
 		}
 		r.fileEnds(m.Lookup("files"), where)
 		if len(machine.Images)+len(machine.Nodes) == 0 {
-			r.fail(e.KeyPos, "%s has neither images nor nodes, so nothing is built for it", where)
+			r.Userf(e.KeyPos, "%s has neither images nor nodes, so nothing is built for it", where)
 		}
 		d.Machines = append(d.Machines, machine)
 	}
 	if d.Machines == nil && n != nil {
-		r.fail(n.Pos, "machines is empty, so the matrix has no variant")
+		r.Userf(n.Pos, "machines is empty, so the matrix has no variant")
 	}
 }
 
@@ -214,10 +195,10 @@ func (r *reader) known(n *yaml.Node, what, kind string, names []string) {
 	for _, item := range n.List() {
 		s, _ := item.Text()
 		if !slices.Contains(names, s) {
-			r.errs = append(r.errs, unknown(item.Pos, what, kind, s, names))
+			r.Add(diag.Unknown(item.Pos, what, kind, s, names))
 		}
 		if seen[s] {
-			r.fail(item.Pos, "%s is there twice", s)
+			r.Userf(item.Pos, "%s is there twice", s)
 		}
 		seen[s] = true
 	}
@@ -228,15 +209,15 @@ func (r *reader) fileEnds(n *yaml.Node, where string) {
 	for _, item := range n.List() {
 		s, _ := item.Text()
 		if !regexp.MustCompile(`^[.-][A-Za-z0-9.-]+$`).MatchString(s) {
-			r.fail(item.Pos, "%s.files has %q, which is no end of a file's name", where, s).WithHint("e.g. .wic or -vmlinuz")
+			r.Userf(item.Pos, "%s.files has %q, which is no end of a file's name", where, s).WithHint("e.g. .wic or -vmlinuz")
 		}
 		if seen[attribute(s)] {
-			r.fail(item.Pos, "%s.files has two files that Nix would know as %s", where, attribute(s))
+			r.Userf(item.Pos, "%s.files has two files that Nix would know as %s", where, attribute(s))
 		}
 		seen[attribute(s)] = true
 	}
 	if n != nil && len(n.List()) == 0 {
-		r.fail(n.Pos, "%s.files is empty", where)
+		r.Userf(n.Pos, "%s.files is empty", where)
 	}
 }
 
