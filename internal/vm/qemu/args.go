@@ -31,6 +31,7 @@ type view struct {
 	serialFD       int // 0 when the console is the terminal
 	qmpFD          int
 	nicFD          map[int]int // by the card's position
+	channelFD      []int
 }
 
 // args is QEMU's command line, without the program.
@@ -55,6 +56,16 @@ func (m *Machine) args(v view) []string {
 	}
 	a = append(a, m.bootArgs(v)...)
 	a = append(a, m.consoleArgs(v)...)
+	if m.Display {
+		a = append(a, "-device", "virtio-gpu-pci")
+	}
+	if len(m.Channels) > 0 {
+		a = append(a, "-device", "virtio-serial-pci")
+	}
+	for i, name := range m.Channels {
+		a = append(a, "-chardev", fmt.Sprintf("socket,id=channel%d,fd=%d", i, v.channelFD[i]),
+			"-device", fmt.Sprintf("virtserialport,chardev=channel%d,name=%s", i, escape(name)))
+	}
 	for i, d := range m.Disks {
 		a = append(a, diskArgs(i, d, v.disks[i])...)
 	}
@@ -123,7 +134,7 @@ func nicArgs(i int, n NIC, fd int) []string {
 		mac = fmt.Sprintf("52:54:00:12:34:%02x", (0x56+i)&0xff)
 	}
 	// Without a ROM there is no network boot before the disk's.
-	return []string{"-netdev", net, "-device", fmt.Sprintf("virtio-net-pci,netdev=net%d,mac=%s,romfile=", i, mac)}
+	return []string{"-netdev", net, "-device", fmt.Sprintf("virtio-net-pci,id=nic%d,netdev=net%d,mac=%s,romfile=", i, i, mac)}
 }
 
 // escape doubles commas, which end a value in QEMU's options.

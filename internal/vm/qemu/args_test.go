@@ -24,14 +24,16 @@ func TestArgs(t *testing.T) {
 -drive if=none,id=disk0,format=raw,discard=unmap,snapshot=on,cache=unsafe,file=/x,,y.wic -device virtio-blk-pci,drive=disk0,bootindex=1
 -drive if=none,id=disk1,format=raw,discard=unmap,file=/y -device virtio-blk-pci,drive=disk1,bootindex=2,serial=s`},
 		{"direct", Machine{Arch: "arm64", Accel: KVM, CPUs: 4, Memory: 512, Kernel: "k", Initrd: "i", Append: "root=/dev/vda2 x=a,b", NoReboot: true,
-			Terminal: &Terminal{}, NICs: []NIC{{User: &UserNet{Restrict: true, Forwards: []Forward{{2222, 22}}}}, {MAC: "02:00:00:00:00:01"}}},
-			view{kernel: "/k", initrd: "/i", qmpFD: 3, nicFD: map[int]int{1: 4}},
+			Terminal: &Terminal{}, Display: true, Channels: []string{"org.qemu.guest_agent.0", "x,y"}, NICs: []NIC{{User: &UserNet{Restrict: true, Forwards: []Forward{{2222, 22}}}}, {MAC: "02:00:00:00:00:01"}}},
+			view{kernel: "/k", initrd: "/i", qmpFD: 3, nicFD: map[int]int{1: 4}, channelFD: []int{5, 6}},
 			`-name vm -nodefaults -no-user-config -display none -machine virt,gic-version=max -accel kvm -cpu host -smp 4 -m 512M
 -device virtio-rng-pci -action reboot=shutdown
 -kernel /k -initrd /i -append root=/dev/vda2 x=a,b
 -chardev stdio,id=serial,mux=on,signal=off -mon chardev=serial,mode=readline -serial chardev:serial -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control
--netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,romfile=
--netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,netdev=net1,mac=02:00:00:00:00:01,romfile=`},
+-device virtio-gpu-pci -device virtio-serial-pci -chardev socket,id=channel0,fd=5 -device virtserialport,chardev=channel0,name=org.qemu.guest_agent.0
+-chardev socket,id=channel1,fd=6 -device virtserialport,chardev=channel1,name=x,,y
+-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:12:34:56,romfile=
+-netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,id=nic1,netdev=net1,mac=02:00:00:00:00:01,romfile=`},
 		{"direct, emulated", Machine{Arch: "arm64", Kernel: "k", Append: "ro"}, view{kernel: "/k", serialFD: 3, qmpFD: 4},
 			`-name vm -nodefaults -no-user-config -display none -machine virt,gic-version=max -accel tcg,thread=multi -cpu max,pauth-impdef=on -smp 2 -m 1024M
 -device virtio-rng-pci -kernel /k -append ro systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900

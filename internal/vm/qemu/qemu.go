@@ -69,6 +69,10 @@ type Machine struct {
 	Terminal *Terminal
 	Log      io.Writer // receives what the machine writes to its console, without Terminal; nil discards
 
+	// Channels are names of virtio-serial ports, which the guest sees in /dev/virtio-ports; [VM.Channel] is their other end.
+	Channels []string
+
+	Display  bool   // a screen, so that there is something for [VM.Screenshot]
 	NoReboot bool   // a reboot of the guest ends the machine
 	Dir      string // where the machine's own files are kept while it runs; "" is /var/tmp
 

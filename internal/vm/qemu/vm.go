@@ -27,13 +27,16 @@ const quitGrace = 5 * time.Second
 // VM is a running machine.
 type VM struct {
 	m       Machine
+	dir     string // the machine's own folder
+	scratch string // and where QEMU sees it
 	cmd     *sandbox.Cmd
 	cancel  context.CancelFunc
 	console *Console
 	qmp     *qmp
-	done    chan struct{} // closed when QEMU and all that belongs to it is gone
-	err     error         // why it ended; valid after done
-	closing chan struct{} // closed when Close was called
+	ports   map[string]net.Conn // by the names of Machine.Channels
+	done    chan struct{}       // closed when QEMU and all that belongs to it is gone
+	err     error               // why it ended; valid after done
+	closing chan struct{}       // closed when Close was called
 }
 
 // Start runs the machine. It ends when the guest powers off, by [VM.Close], or when ctx ends.
@@ -44,7 +47,7 @@ func Start(ctx context.Context, t Tools, m Machine) (*VM, error) {
 		closeAll(m.sockets())
 		return nil, err
 	}
-	v := &VM{m: m, done: make(chan struct{}), closing: make(chan struct{})}
+	v := &VM{m: m, dir: dir, scratch: t.scratch(dir), ports: map[string]net.Conn{}, done: make(chan struct{}), closing: make(chan struct{})}
 	inherit, err := v.prepare(t, dir)
 	if err != nil {
 		closeAll(inherit)
@@ -160,6 +163,14 @@ func (v *VM) prepare(t Tools, dir string) (inherit []*os.File, err error) {
 	}
 	v.qmp = newQMP(ours)
 	w.qmpFD = add(theirs)
+	for _, name := range m.Channels {
+		ours, theirs, err := channel()
+		if err != nil {
+			return inherit, err
+		}
+		v.ports[name] = ours
+		w.channelFD = append(w.channelFD, add(theirs))
+	}
 	for i, n := range m.NICs {
 		if n.Socket != nil {
 			w.nicFD[i] = add(n.Socket)
@@ -229,6 +240,9 @@ func (v *VM) Line() string { return v.cmd.Line() }
 // Console is the serial console; nil when the terminal has it.
 func (v *VM) Console() *Console { return v.console }
 
+// Channel is this side of a virtio-serial port; nil when [Machine.Channels] has no such name.
+func (v *VM) Channel(name string) net.Conn { return v.ports[name] }
+
 // Done is closed when the machine has ended.
 func (v *VM) Done() <-chan struct{} { return v.done }
 
@@ -257,30 +271,15 @@ func (v *VM) Close() error {
 	return v.Wait()
 }
 
-// PowerDown presses the power button and waits until the guest has shut down, or ctx ends.
-func (v *VM) PowerDown(ctx context.Context) error {
-	if err := v.qmp.execute(ctx, v.done, "system_powerdown", nil, nil); err != nil {
-		return fmt.Errorf("power machine %s down: %w", v.m.Name, err)
-	}
-	select {
-	case <-v.done:
-		return v.err
-	case <-ctx.Done():
-		return fmt.Errorf("power machine %s down: %w", v.m.Name, context.Cause(ctx))
-	}
-}
-
-// QMP runs one command of the QEMU Machine Protocol, e.g. "query-status". args and reply may be nil.
-func (v *VM) QMP(ctx context.Context, command string, args, reply any) error {
-	return v.qmp.execute(ctx, v.done, command, args, reply)
-}
-
 func (v *VM) closeChannels() {
 	if v.console != nil {
 		v.console.conn.Close()
 	}
 	if v.qmp != nil {
 		v.qmp.conn.Close()
+	}
+	for _, c := range v.ports {
+		c.Close()
 	}
 }
 
