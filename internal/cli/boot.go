@@ -139,9 +139,6 @@ func (a *app) qemuTools(ctx context.Context, o build.Options, machine arch.Arch)
 	return qemu.Tools{Layers: layers}, err
 }
 
-// consoles are the kernel's names of the serial port, where it is not ttyS0.
-var consoles = map[arch.Arch]string{"arm64": "ttyAMA0"}
-
 // machine describes the machine that an image boots on.
 func (a *app) machine(ctx context.Context, of arch.Arch, image string, tools qemu.Tools, f *bootFlags) (*qemu.Machine, error) {
 	cache := filepath.Join(cacheHome(a.env), "n3x", "kvm-proof.json")
@@ -161,26 +158,11 @@ func (a *app) machine(ctx context.Context, of arch.Arch, image string, tools qem
 		m.Firmware, err = tools.Firmware(m.Arch)
 		return m, err
 	}
-	base := strings.TrimSuffix(image, ".wic")
-	for _, k := range []string{"-vmlinuz", "-vmlinux"} {
-		if _, err := os.Stat(base + k); err == nil {
-			m.Kernel = base + k
-		}
+	if err := m.DirectFiles(image); err != nil {
+		return nil, err
 	}
-	m.Initrd = base + "-initrd.img"
-	for _, file := range []string{m.Kernel, m.Initrd} {
-		if _, err := os.Stat(file); err != nil {
-			return nil, diag.Userf(diag.Pos{}, "--direct needs the kernel and initrd beside %s: %s-vmlinuz and %s-initrd.img", image, base, base).WithHint("boot without --direct")
-		}
-	}
-	m.Append = f.append
-	if m.Append == "" {
-		// The root partition is the one that the layouts call "platform"; the last of two when it bears no label.
-		console := "ttyS0"
-		if c, ok := consoles[of]; ok {
-			console = c
-		}
-		m.Append = "root=LABEL=platform rw rootwait console=" + console + ",115200 net.ifnames=0 biosdevname=0"
+	if f.append != "" {
+		m.Append = f.append
 	}
 	return m, nil
 }

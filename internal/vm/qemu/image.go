@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"n3x/internal/arch"
+	"n3x/internal/diag"
 )
 
 // loaderNames are the removable-media loaders of UEFI 2.10, 3.5.1.1, as FAT stores their names.
@@ -102,4 +104,31 @@ func eachDirEntry(r io.Reader, f func(name string)) error {
 			return err
 		}
 	}
+}
+
+// consoles are the kernel's names of the serial port, where it is not ttyS0.
+var consoles = map[arch.Arch]string{"arm64": "ttyAMA0"}
+
+// DirectFiles makes the machine boot the kernel and initrd that a build has put beside an image, with the command line that n3x's own
+// layouts have. It is an error when they are not there.
+func (m *Machine) DirectFiles(image string) error {
+	base := strings.TrimSuffix(image, ".wic")
+	kernel, initrd := "", base+"-initrd.img"
+	for _, k := range []string{base + "-vmlinuz", base + "-vmlinux"} {
+		if _, err := os.Stat(k); err == nil {
+			kernel = k
+		}
+	}
+	if _, err := os.Stat(initrd); kernel == "" || err != nil {
+		return diag.Userf(diag.Pos{}, "a boot without firmware needs the kernel and initrd beside %s: %s-vmlinuz and %s", image, base, initrd).
+			WithHint("boot with firmware")
+	}
+	console := "ttyS0"
+	if c, ok := consoles[m.Arch]; ok {
+		console = c
+	}
+	m.Kernel, m.Initrd = kernel, initrd
+	// The root partition is the one that the layouts call "platform".
+	m.Append = "root=LABEL=platform rw rootwait console=" + console + ",115200 net.ifnames=0 biosdevname=0"
+	return nil
 }
