@@ -1,0 +1,128 @@
+package vmtest
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const suiteText = `description: the bond fails over
+tags: [L2, faults]
+profile: bonding-vlans
+overlays: [kas/base.yml, kas/test/agent.yml]
+limit: 5m
+machines:
+  server-1: {memory: 1536, persistent: true}
+  other: {node: agent-1, boot: direct}
+steps:
+  - {name: up, machine: all, unit: systemd-networkd.service}
+  - name: one sees the other
+    machine: server-1
+    run: ping -c 1 ${other.cluster}
+    stdout: 1 received
+    within: 30s
+  - name: failover
+    machine: server-1
+    gap: {to: "${other.cluster}", max: 1s}
+    meanwhile:
+      - {machine: server-1, link: {card: eth1, up: false}}
+      - {machine: server-1, run: grep -q eth2 /proc/net/bonding/bond0, within: 2s, for: 3s}
+  - {machine: other, network: {card: eth1, delay: 50ms, jitter: 10ms, loss: 2.5%, rate: 10mbit}}
+  - {partition: [[server-1], [other]]}
+  - {machine: server-1, run: "ping -c 1 ${other.cluster}", fails: true}
+  - {heal: true}
+  - {machine: other, copy: {from: data/x, to: /tmp/x}}
+twins:
+  - {name: no network, steps: [{machine: other, switch-port: {card: eth1, up: false}}], fails: one sees the other}
+`
+
+func TestReadSuite(t *testing.T) {
+	t.Parallel()
+	s, err := Read("tests/bond.yaml", []byte(suiteText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, st := range s.Steps {
+		got = append(got, st.Title()+" | "+st.Do.String())
+	}
+	want := []string{
+		"up | systemctl is-active --quiet 'systemd-networkd.service' || { systemctl --no-pager --lines=20 status 'systemd-networkd.service'; exit 1; }",
+		"one sees the other | ping -c 1 ${other.cluster}",
+		"failover | no more than 1s without an answer from ${other.cluster}",
+		"other: network of eth1: delay 50ms±10ms, loss 2.5 %, 10000000 bit/s | network of eth1: delay 50ms±10ms, loss 2.5 %, 10000000 bit/s",
+		"partition: server-1 | other | partition: server-1 | other",
+		"server-1: ping -c 1 ${other.cluster} | ping -c 1 ${other.cluster}",
+		"the partition is healed | the partition is healed",
+		"other: copy tests/data/x to /tmp/x | copy tests/data/x to /tmp/x",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if s.Name != "bond" || s.Limit != 5*time.Minute || len(s.Machines) != 2 || s.Machines[1].NodeOf() != "agent-1" || !s.Machines[1].Direct || !s.Machines[0].Persistent {
+		t.Errorf("%+v", s)
+	}
+	if s.Steps[0].Within != settleLimit || s.Steps[1].Within != 30*time.Second || s.Steps[5].Within != 0 {
+		t.Error("wrong limits")
+	}
+	if inner := s.Steps[2].Meanwhile; len(inner) != 2 || inner[1].For != 3*time.Second {
+		t.Errorf("%+v", inner)
+	}
+	if len(s.Twins) != 1 || s.Twins[0].Fails != "one sees the other" {
+		t.Errorf("%+v", s.Twins)
+	}
+}
+
+func TestBadSuites(t *testing.T) {
+	t.Parallel()
+	const head = "machines: {a: {}, b: {}}\nsteps:\n"
+	for _, tt := range []struct{ text, want string }{
+		{"machines: {a: {}}\n", `x.yaml:1:1: the suite lacks "steps"`},
+		{head + "  - {machine: a}\n", "x.yaml:3:5: a step does one thing; this one has 0"},
+		{head + "  - {machine: a, run: x, ping: y}\n", "this one has 2: run, ping"},
+		{head + "  - {run: x}\n", "run lacks the machine where it happens"},
+		{head + "  - {machine: c, run: x}\n", `x.yaml:3:5: the suite has no machine "c"`},
+		{head + "  - {partition: [[a], [c]]}\n", `the suite has no machine "c"`},
+		{head + "  - {machine: a, partition: [[a], [b]]}\n", "partition is for the network as a whole"},
+		{head + "  - {machine: a, ping: b, stdout: x}\n", "stdout belongs to run, not to ping"},
+		{head + "  - {machine: a, run: b, stdout: \"(\"}\n", `x.yaml:3:34: "(" is no regular expression`},
+		{head + "  - {machine: a, run: b, status: 1, fails: true}\n", "status and fails exclude each other"},
+		{head + "  - {machine: a, run: b, within: 3}\n", `within is "3"`},
+		{head + "  - {machine: a, gap: {to: b, max: 1s}}\n", "gap and meanwhile belong together"},
+		{head + "  - {machine: a, run: x, meanwhile: [{machine: b, run: y}]}\n", "gap and meanwhile belong together"},
+		{head + "  - {machine: a, link: {card: bond0, up: true}}\n", `card is "bond0"`},
+		{head + "  - {machine: a, link: {card: eth1}}\n", `link lacks "up"`},
+		{head + "  - {machine: a, network: {card: eth1, delay: 1ms, jitter: 2ms}}\n", "a jitter of 2ms is more than the delay of 1ms"},
+		{head + "  - {machine: a, network: {card: eth1, loss: 200%}}\n", `loss is "200%"`},
+		{head + "  - {machine: a, network: {card: eth1, rate: 99999999999999gbit}}\n", "is too much"},
+		{head + "  - {machine: a, power: of}\n", `power is "of"`},
+		{head + "  - {machine: a, run: x}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: z}]\n", `twin "t" names a step "z"`},
+		{"machines: {all: {}}\nsteps: [{machine: all, run: x}]\n", "a machine is not called all"},
+		{"machines: {a: {cpu: 2}}\nsteps: []\n", `machines.a has no key "cpu"`},
+	} {
+		if _, err := Read("x.yaml", []byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: got %v, want %q", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestSuiteSchema(t *testing.T) {
+	t.Parallel()
+	var got map[string]any
+	if err := json.Unmarshal(Schema(), &got); err != nil || got["title"] != "A test suite of n3x" {
+		t.Errorf("%v, %v", got["title"], err)
+	}
+}
+
+func FuzzReadSuite(f *testing.F) {
+	f.Add([]byte(suiteText))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Read("x.yaml", data)
+		if (s == nil) == (err == nil) {
+			t.Fatal("neither a suite nor an error")
+		}
+	})
+}
