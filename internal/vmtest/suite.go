@@ -18,6 +18,8 @@ type Suite struct {
 	Machines []MachineDef
 	Needs    []string // what must be there, or the suite is skipped with the reason: k3s
 	Limit    time.Duration
+	Capture  bool     // keeps all frames
+	Drops    []string // reasons for which the switch may drop frames
 	Steps    []*Step
 	// Twins are the suite with something broken on purpose: each shows that an assertion can fail.
 	Twins []*Twin
@@ -35,6 +37,7 @@ type MachineDef struct {
 	CPUs       int
 	Memory     int
 	Persistent bool
+	Off        bool
 }
 
 // Twin is a variation of a suite that must fail at a certain step, and at no earlier one.

@@ -55,6 +55,7 @@ func (r *suiteReader) suite(file string, root *yaml.Node) *Suite {
 		Pos: diag.Pos{File: file, Line: 1}, Name: strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".yaml"), ".yml"),
 		Description: word(root.Lookup("description")), Tags: words(root.Lookup("tags")), Profile: word(root.Lookup("profile")),
 		Overlays: words(root.Lookup("overlays")), Needs: words(root.Lookup("needs")), Limit: span(root.Lookup("limit")),
+		Capture: truth(root.Lookup("capture")), Drops: words(root.Lookup("drops")),
 		Steps: r.steps(root.Lookup("steps")),
 	}
 	if s.Limit == 0 {
@@ -65,6 +66,7 @@ func (r *suiteReader) suite(file string, root *yaml.Node) *Suite {
 		s.Machines = append(s.Machines, MachineDef{
 			Pos: e.KeyPos, Name: e.Key, Node: word(n.Lookup("node")), Overlays: words(n.Lookup("overlays")), Image: word(n.Lookup("image")),
 			Direct: word(n.Lookup("boot")) == "direct", CPUs: int(whole(n.Lookup("cpus"))), Memory: int(whole(n.Lookup("memory"))), Persistent: truth(n.Lookup("persistent")),
+			Off: truth(n.Lookup("off")),
 		})
 	}
 	for _, n := range root.Lookup("twins").List() {

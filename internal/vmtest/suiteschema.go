@@ -2,7 +2,9 @@ package vmtest
 
 import (
 	"regexp"
+	"strings"
 
+	"n3x/internal/vm/vswitch"
 	"n3x/internal/yaml/schema"
 )
 
@@ -19,6 +21,19 @@ func durations(doc string) *schema.Rule {
 }
 
 func cards() *schema.Rule { return schema.Matching("the network card", cardName, "eth0 to eth15") }
+
+// dropNames are the reasons that a suite can expect.
+func dropNames() []string {
+	var out []string
+	for r := range vswitch.Reasons() {
+		out = append(out, dropName(r))
+	}
+	return out
+}
+
+func dropName(r vswitch.Reason) string {
+	return strings.ReplaceAll(strings.ToLower(r.String()), " ", "-")
+}
 
 // actionRules are the things that a step can do, of which it has exactly one.
 var actionRules = []any{
@@ -67,6 +82,7 @@ var machineRule = schema.Keys("a machine", nil,
 	"cpus", schema.Numbers("processors", 1, 64),
 	"memory", schema.Numbers("MiB", 64, 1<<20),
 	"persistent", schema.A(schema.Truth, "what it writes survives being switched off"),
+	"off", schema.A(schema.Truth, "it is not started before a step does that"),
 )
 
 var suiteRule = schema.Keys("A test suite of n3x", []string{"steps", "machines"},
@@ -76,6 +92,8 @@ var suiteRule = schema.Keys("A test suite of n3x", []string{"steps", "machines"}
 	"overlays", schema.A(schema.Several, "kas files of all machines' images; those of profile and node come behind"),
 	"needs", &schema.Rule{Shape: schema.Several, Doc: "without these the suite is skipped", Words: []string{"k3s"}},
 	"limit", durations("for the whole suite"),
+	"capture", schema.A(schema.Truth, "keeps all frames of all network cards as pcap files"),
+	"drops", &schema.Rule{Shape: schema.Several, Doc: "why frames may be dropped by the switch; any other reason fails the suite", Words: dropNames()},
 	"machines", &schema.Rule{Shape: schema.Named, Doc: "the machines by name", Pattern: machine, Form: "lower-case letters, digits and inner hyphens", Value: machineRule},
 	"steps", schema.ListOf("what is done, in order", stepRule),
 	"twins", schema.ListOf("the suite with something broken, which shows that it can fail", schema.Keys("a twin", []string{"name", "steps", "fails"},

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"sync/atomic"
 )
@@ -30,6 +31,14 @@ const (
 
 var reasonNames = [reasons]string{"passed", "too short", "too long", "reserved address", "tagged on an access port", "untagged on a trunk", "wrong VLAN",
 	"no receiver", "receiver on the same port", "port down", "partitioned", "lost", "queue full", "unplugged"}
+
+// Reasons are all reasons.
+func Reasons() iter.Seq[Reason] {
+	return func(yield func(Reason) bool) {
+		for r := passed + 1; r < reasons && yield(r); r++ {
+		}
+	}
+}
 
 // String is the reason in words.
 func (r Reason) String() string {
