@@ -88,7 +88,6 @@ type theMatrix struct {
 	dir    string // of the definition: overlays are relative to it
 	all    []matrix.Variant
 	chosen []matrix.Variant
-	told   error // what went wrong in the build, of one variant or of what several need
 }
 
 // openMatrix reads the definition of the project around the current folder, and chooses what the flags ask for.

@@ -17,6 +17,7 @@ import (
 	"n3x/internal/disk"
 	"n3x/internal/kas"
 	"n3x/internal/matrix"
+	"n3x/internal/multiconfig"
 )
 
 // register puts the files of what was built into the folder of the images, checks their packages, and writes the registry.
@@ -37,19 +38,19 @@ func (m *theMatrix) register(ctx context.Context, made []build.Target, units []*
 	files := 0
 	for _, u := range units {
 		at := slices.IndexFunc(made, func(t build.Target) bool { return t.Multiconfig == u.ID() && t.Done })
-		if u.err == nil && at < 0 {
-			u.err = errNotBuilt
+		if u.Err == nil && at < 0 {
+			u.Err = multiconfig.ErrNotBuilt
 		}
-		if u.err == nil {
-			u.err = m.enter(ctx, r, dir, u, made[at], in)
+		if u.Err == nil {
+			u.Err = m.enter(ctx, r, dir, u, made[at], in)
 		}
-		if u.err != nil {
+		if u.Err != nil {
 			if err := r.Remove(dir, u.ID()); err != nil {
 				return err
 			}
 			continue
 		}
-		files += len(u.Files)
+		files += len(u.Variant.Files)
 	}
 	if m.f.All() {
 		for _, id := range r.IDs() { // the definition or the profiles have it no more
@@ -69,12 +70,12 @@ func (m *theMatrix) register(ctx context.Context, made []build.Target, units []*
 
 // enter links one variant's files and writes its entry.
 func (m *theMatrix) enter(ctx context.Context, r *matrix.Registry, dir string, u *unit, t build.Target, in matrix.Inputs) error {
-	e := &matrix.Entry{Machine: u.Machine, Role: u.Role, Profile: u.Profile, Node: u.Node, Overlays: u.chain, Inputs: in, Packages: []string{}}
+	e := &matrix.Entry{Machine: u.Machine, Role: u.Role, Profile: u.Profile, Node: u.Node, Overlays: u.Unit.Files, Inputs: in, Packages: []string{}}
 	e.Inputs.Epoch = t.Values["SOURCE_DATE_EPOCH"]
 	if u.ProfileFile != "" {
 		e.Inputs.Profile = digestOf(m.a.absolute(u.ProfileFile))
 	}
-	groups := m.def.Needs(u.Role, u.Profile, m.overlaysOf(u.project))
+	groups := m.def.Needs(u.Role, u.Profile, m.overlaysOf(u.Project))
 	for _, g := range groups {
 		e.Packages = append(e.Packages, g.Name)
 		if slices.ContainsFunc(g.Names, func(n string) bool { return strings.HasPrefix(n, "k3s-server") || strings.HasPrefix(n, "k3s-agent") }) {
@@ -82,7 +83,7 @@ func (m *theMatrix) enter(ctx context.Context, r *matrix.Registry, dir string, u
 		}
 	}
 	old := r.Variants[u.ID()]
-	for _, ext := range u.Files {
+	for _, ext := range u.Variant.Files {
 		from := filepath.Join(t.Values["DEPLOY_DIR_IMAGE"], t.Values["IMAGE_FULLNAME"]+ext)
 		name := u.File(ext)
 		same, err := linkFile(ctx, from, filepath.Join(dir, name))

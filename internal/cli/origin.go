@@ -1,18 +1,15 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
 	"n3x/internal/diag"
 	"n3x/internal/kas"
-	"n3x/internal/yaml"
 )
 
 // checkBuildFolder refuses a build folder that lists of paths cannot hold.
@@ -76,19 +73,8 @@ func relocate(p *kas.Project, err error) error {
 	for i, note := range e.Notes {
 		e.Notes[i] = relocateText(p, note)
 	}
-	err = relocateFile(p, err, filepath.Join(p.BuildDir, "conf/local.conf"), p.LocalConf, "local_conf_header")
-	return relocateFile(p, err, filepath.Join(p.BuildDir, "conf/bblayers.conf"), p.BBLayersConf, "bblayers_conf_header")
-}
-
-// relocateFile is relocate for one generated file, whose text comes from the entries of key.
-func relocateFile(p *kas.Project, err error, file, text, key string) error {
-	var e *diag.Error
-	if errors.As(err, &e) && e.Pos.File == file {
-		if pos := origin(p, text, key, e.Pos.Line); !pos.IsZero() {
-			e.Pos = pos
-		}
-	}
-	return err
+	err = p.Relocate(err, filepath.Join(p.BuildDir, "conf/local.conf"), p.LocalConf, "local_conf_header")
+	return p.Relocate(err, filepath.Join(p.BuildDir, "conf/bblayers.conf"), p.BBLayersConf, "bblayers_conf_header")
 }
 
 // relocateText does the same within a text.
@@ -99,69 +85,9 @@ func relocateText(p *kas.Project, text string) string {
 		if err != nil {
 			return place
 		}
-		if pos := origin(p, p.LocalConf, "local_conf_header", line); !pos.IsZero() {
+		if pos := p.Origin(p.LocalConf, "local_conf_header", line); !pos.IsZero() {
 			return pos.String()
 		}
 		return place
 	})
-}
-
-// origin is the place in the kas files of one line of a generated file, the zero Pos for what n3x writes itself. The
-// entries of the header key come first, sorted by key, each below a comment that names it.
-func origin(p *kas.Project, text, key string, line int) diag.Pos {
-	lines := strings.Split(text, "\n")
-	if line < 1 || line > len(lines) {
-		return diag.Pos{}
-	}
-	for variable, k := range map[string]string{"MACHINE ": "machine", "DISTRO ": "distro", "BBMULTICONFIG ": "target"} {
-		if n := p.Config.Lookup(k); n != nil && line > headerEnd(p, key) && strings.HasPrefix(lines[line-1], variable) {
-			return n.Pos
-		}
-	}
-	at := 0 // lines before the entry's text
-	for _, e := range sortedEntries(p, key) {
-		at++
-		body, _ := e.Node.Text()
-		n := strings.Count(body, "\n") + 1
-		if line > at && line <= at+n {
-			return lineOf(p, e.Node.Pos, line-at, lines[line-1])
-		}
-		at += n
-	}
-	return diag.Pos{}
-}
-
-// headerEnd counts the lines that the entries of a header key make.
-func headerEnd(p *kas.Project, key string) int {
-	n := 0
-	for _, e := range sortedEntries(p, key) {
-		body, _ := e.Node.Text()
-		n += strings.Count(body, "\n") + 2
-	}
-	return n
-}
-
-func sortedEntries(p *kas.Project, key string) []yaml.Entry {
-	entries := slices.Clone(p.Config.Lookup(key).Map().Entries())
-	slices.SortFunc(entries, func(a, b yaml.Entry) int { return cmp.Compare(a.Key, b.Key) })
-	return entries
-}
-
-// lineOf is the n-th line of a block scalar that begins at pos, when the file really has that text there, else pos.
-func lineOf(p *kas.Project, pos diag.Pos, n int, text string) diag.Pos {
-	name := pos.File
-	for _, f := range p.Files {
-		if f.Path == name || strings.HasSuffix(f.Path, "/"+name) {
-			name = f.Path
-		}
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return pos
-	}
-	lines := strings.Split(string(data), "\n")
-	if at := pos.Line + n; at <= len(lines) && strings.TrimSpace(lines[at-1]) == strings.TrimSpace(text) {
-		return diag.Pos{File: pos.File, Line: at}
-	}
-	return pos
 }

@@ -13,6 +13,7 @@ import (
 	"n3x/internal/host"
 	"n3x/internal/kas"
 	"n3x/internal/metadata"
+	"n3x/internal/multiconfig"
 )
 
 // project loads kas files and sets the build folder up. ISAR's repository is fetched only when recipes of it are used.
@@ -83,4 +84,19 @@ func (a *app) checkProject(ctx context.Context, p *kas.Project) error {
 		pos = n.Pos
 	}
 	return diag.Userf(pos, "build_system is openembedded, and n3x builds ISAR projects only").WithHint("set `build_system: isar` if the layers are ISAR's")
+}
+
+// multiconfig says how several chains of kas files are built in one process. values are variables that the built targets are asked for.
+func (a *app) multiconfig(verb, dir, top, lockFile string, offline bool, values ...string) multiconfig.Config {
+	a.lockFile = lockFile
+	return multiconfig.Config{
+		Dir: dir, Top: top, Env: a.env, Verb: verb, Git: fetch.HostGit{}, Inside: inside(), Check: a.checkProject,
+		Session: func(ctx context.Context, p *kas.Project) metadata.Session { return a.session(ctx, p, lockFile) },
+		Options: func(p *kas.Project) build.Options {
+			o := a.options(p, &buildFlags{offline: offline})
+			o.Values = values
+			return o
+		},
+		Say: func(text string) { fmt.Fprintf(a.stderr, "%s: %s\n", a.name, text) },
+	}
 }
