@@ -20,8 +20,8 @@ import (
 // Runner runs suites.
 type Runner struct {
 	Profiles []*cluster.Profile
-	// Build gives the image of each chain of kas files, all of which are built at once.
-	Build func(ctx context.Context, chains [][]string) ([]string, error)
+	// Build gives the image of each chain of kas files, all of which are built at once. The error is for what no chain is to blame for.
+	Build func(ctx context.Context, chains [][]string) ([]Image, error)
 	// Missing says why something that a suite needs is not there; "" when it is.
 	Missing func(need string) string
 	Tools   func(arch.Arch) (qemu.Tools, qemu.Accel, error)
@@ -41,13 +41,14 @@ type job struct {
 	suite  *Suite
 	twin   *Twin
 	images []string
+	err    error // why it has no images
 }
 
 // Run runs suites and their twins, and gives their results in that order. The error is about what is no suite's own: images that
 // cannot be built.
 func (r *Runner) Run(ctx context.Context, suites []*Suite) ([]*Result, error) {
 	var jobs []job
-	var chains [][]string
+	var wanted []*Suite
 	results := map[int]*Result{}
 	for _, s := range suites {
 		at := len(jobs)
@@ -56,18 +57,14 @@ func (r *Runner) Run(ctx context.Context, suites []*Suite) ([]*Result, error) {
 			results[at] = &Result{Suite: s, Skipped: why, Start: time.Now()}
 			continue
 		}
-		for _, m := range s.Machines {
-			if m.Image == "" {
-				chains = append(chains, s.chain(&m))
-			}
-		}
+		wanted = append(wanted, s)
 		if r.Twins {
 			for _, t := range s.Twins {
 				jobs = append(jobs, job{suite: s, twin: t})
 			}
 		}
 	}
-	if err := r.images(ctx, jobs, chains); err != nil {
+	if err := r.images(ctx, jobs, Chains(wanted)); err != nil {
 		return nil, err
 	}
 	out := make([]*Result, len(jobs))
@@ -99,49 +96,6 @@ func (r *Runner) skip(s *Suite) string {
 	return ""
 }
 
-// chain are the kas files of a machine's image.
-func (s *Suite) chain(m *MachineDef) []string {
-	out := slices.Concat(s.Overlays, m.Overlays)
-	if s.Profile != "" {
-		out = append(out, "kas/network/"+s.Profile+".yml", "kas/node/"+m.NodeOf()+".yml")
-	}
-	return out
-}
-
-// images builds what is needed, each chain once, and gives each job its own.
-func (r *Runner) images(ctx context.Context, jobs []job, chains [][]string) error {
-	built := map[string]string{}
-	var once [][]string
-	for _, c := range chains {
-		if key := strings.Join(c, ":"); built[key] == "" {
-			built[key] = "?"
-			once = append(once, c)
-		}
-	}
-	if len(once) > 0 {
-		files, err := r.Build(ctx, once)
-		if err != nil {
-			return err
-		}
-		for i, c := range once {
-			built[strings.Join(c, ":")] = files[i]
-		}
-	}
-	for i := range jobs {
-		s := jobs[i].suite
-		for _, m := range s.Machines {
-			image := m.Image
-			if image == "" {
-				image = built[strings.Join(s.chain(&m), ":")]
-			} else if !filepath.IsAbs(image) {
-				image = filepath.Join(filepath.Dir(s.Pos.File), image)
-			}
-			jobs[i].images = append(jobs[i].images, image)
-		}
-	}
-	return nil
-}
-
 // one runs one suite on a lab of its own.
 func (r *Runner) one(ctx context.Context, j job) *Result {
 	res := &Result{Suite: j.suite, Twin: j.twin, Start: time.Now()}
@@ -151,7 +105,9 @@ func (r *Runner) one(ctx context.Context, j job) *Result {
 			r.Show(res.Name(), e)
 		}
 	})
-	res.Err = r.inLab(ctx, j, res, log)
+	if res.Err = j.err; res.Err == nil {
+		res.Err = r.inLab(ctx, j, res, log)
+	}
 	res.Took = time.Since(res.Start)
 	res.Events = log.Events()
 	res.judge()

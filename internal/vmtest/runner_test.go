@@ -37,11 +37,14 @@ func TestRunner(t *testing.T) {
 	var built [][]string
 	r := &Runner{
 		Profiles: []*cluster.Profile{profile(t)}, Dir: t.TempDir(), Twins: true, Parallel: 2,
-		Build: func(_ context.Context, chains [][]string) ([]string, error) {
+		Build: func(_ context.Context, chains [][]string) ([]Image, error) {
 			built = append(built, chains...)
-			out := make([]string, len(chains))
-			for i := range out {
-				out[i] = image
+			out := make([]Image, len(chains))
+			for i, c := range chains {
+				out[i] = Image{File: image}
+				if c[0] == "kas/bad.yml" {
+					out[i] = Image{Err: errors.New("bad.yml is bad")}
+				}
 			}
 			return out, nil
 		},
@@ -73,7 +76,11 @@ func TestRunner(t *testing.T) {
 	if d := cmp.Diff(want, built); d != "" {
 		t.Error(d)
 	}
-	r.Build = func(context.Context, [][]string) ([]string, error) { return nil, errors.New("no build") }
+	bad := suiteOf(t, "bad", strings.Replace(twoNodes, "base.yml", "bad.yml", 1))
+	if results, err := r.Run(t.Context(), []*Suite{bad}); err != nil || !strings.Contains(results[0].Err.Error(), "bad.yaml:3:12: machine one has no image: bad.yml is bad") {
+		t.Error(err, results[0].Err)
+	}
+	r.Build = func(context.Context, [][]string) ([]Image, error) { return nil, errors.New("no build") }
 	if _, err := r.Run(t.Context(), []*Suite{suiteOf(t, "a", twoNodes)}); err == nil || err.Error() != "no build" {
 		t.Error(err)
 	}
@@ -85,8 +92,8 @@ func TestRunnerNames(t *testing.T) {
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := &Runner{Profiles: []*cluster.Profile{profile(t)}, Dir: t.TempDir(), Build: func(_ context.Context, c [][]string) ([]string, error) {
-		return []string{image, image}[:len(c)], nil
+	r := &Runner{Profiles: []*cluster.Profile{profile(t)}, Dir: t.TempDir(), Build: func(_ context.Context, c [][]string) ([]Image, error) {
+		return []Image{{File: image}, {File: image}}[:len(c)], nil
 	}}
 	for text, want := range map[string]string{
 		strings.Replace(twoNodes, "profile: p", "profile: q", 1):              `profiles has no profile "q"`,
