@@ -29,6 +29,7 @@ type agent struct {
 	procs   map[int]execStatus
 	next    int
 	ran     []string
+	program func(argv []string, stdin []byte) // runs perl
 }
 
 func start(t *testing.T) (*Agent, *agent) {
@@ -108,6 +109,9 @@ func (g *agent) answer(command string, args json.RawMessage) string {
 		g.ran = append(g.ran, line)
 		g.procs[g.next] = execStatus{Exited: true, Out: in.Input}
 		switch {
+		case in.Path == "perl":
+			g.procs[g.next] = execStatus{}
+			g.program(append([]string{in.Path}, in.Arg...), in.Input)
 		case in.Path == "missing":
 			return `{"error": {"class": "GenericError", "desc": "Failed to execute child process “missing” (No such file or directory)"}}` + "\n"
 		case strings.Contains(line, "fail"):
