@@ -165,6 +165,35 @@ func (p *Port) Act(_ context.Context, _ *Run, m *Machine) error {
 	return err
 }
 
+// PortVLANs puts the switch's port at a network card into other VLANs; without any, back into those of the card.
+type PortVLANs struct {
+	Card     string
+	Tagged   []int
+	Untagged int // of frames without a tag; 0 drops them
+}
+
+// String says what happens.
+func (p *PortVLANs) String() string {
+	if len(p.Tagged) == 0 && p.Untagged == 0 {
+		return "switch port of " + p.Card + " in its own VLANs again"
+	}
+	return fmt.Sprintf("switch port of %s in VLANs %d tagged, %d untagged", p.Card, p.Tagged, p.Untagged)
+}
+
+// Act does it.
+func (p *PortVLANs) Act(_ context.Context, _ *Run, m *Machine) error {
+	port, err := m.Port(p.Card)
+	if err != nil {
+		return err
+	}
+	c := vswitch.PortConfig{Trunk: p.Tagged, Native: p.Untagged}
+	if len(p.Tagged) == 0 && p.Untagged == 0 {
+		at := slices.IndexFunc(m.spec.Cards, func(c Card) bool { return c.Name == p.Card })
+		c = m.spec.Cards[at].Port
+	}
+	return port.SetVLANs(c)
+}
+
 // Impair gives all frames to and from a machine's network card a condition; the zero one ends it.
 type Impair struct {
 	Card string

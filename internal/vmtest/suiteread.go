@@ -145,6 +145,12 @@ func (r *suiteReader) make(name string, n, item *yaml.Node) Action {
 		return &Link{card, truth(n.Lookup("up"))}
 	case "switch-port":
 		return &Port{card, truth(n.Lookup("up"))}
+	case "switch-vlans":
+		p := &PortVLANs{Card: card, Untagged: int(whole(n.Lookup("untagged")))}
+		for _, id := range n.Lookup("tagged").List() {
+			p.Tagged = append(p.Tagged, int(whole(id)))
+		}
+		return p
 	case "network":
 		return r.impair(card, n)
 	case "partition":

@@ -34,6 +34,8 @@ steps:
   - {partition: [[server-1], [other]]}
   - {machine: server-1, run: "ping -c 1 ${other.cluster}", fails: true}
   - {heal: true}
+  - {machine: other, switch-vlans: {card: eth1, tagged: [100, 201], untagged: 5}}
+  - {machine: other, switch-vlans: {card: eth1}}
   - {machine: other, copy: {from: data/x, to: /tmp/x}}
 twins:
   - {name: no network, steps: [{machine: other, switch-port: {card: eth1, up: false}}], fails: one sees the other}
@@ -57,6 +59,8 @@ func TestReadSuite(t *testing.T) {
 		"partition: server-1 | other | partition: server-1 | other",
 		"server-1: ping -c 1 ${other.cluster} | ping -c 1 ${other.cluster}",
 		"the partition is healed | the partition is healed",
+		"other: switch port of eth1 in VLANs [100 201] tagged, 5 untagged | switch port of eth1 in VLANs [100 201] tagged, 5 untagged",
+		"other: switch port of eth1 in its own VLANs again | switch port of eth1 in its own VLANs again",
 		"other: copy tests/data/x to /tmp/x | copy tests/data/x to /tmp/x",
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -98,6 +102,7 @@ func TestBadSuites(t *testing.T) {
 		{head + "  - {machine: a, network: {card: eth1, delay: 1ms, jitter: 2ms}}\n", "a jitter of 2ms is more than the delay of 1ms"},
 		{head + "  - {machine: a, network: {card: eth1, loss: 200%}}\n", `loss is "200%"`},
 		{head + "  - {machine: a, network: {card: eth1, rate: 99999999999999gbit}}\n", "is too much"},
+		{head + "  - {machine: a, switch-vlans: {card: eth1, tagged: [4095]}}\n", "tagged"},
 		{head + "  - {machine: a, power: of}\n", `power is "of"`},
 		{head + "  - {machine: a, run: x}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: z}]\n", `twin "t" names a step "z"`},
 		{"machines: {all: {}}\nsteps: [{machine: all, run: x}]\n", "a machine is not called all"},

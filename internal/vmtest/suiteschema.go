@@ -46,6 +46,8 @@ var actionRules = []any{
 	"power", schema.Words("switches the machine", powers...),
 	"link", schema.Keys("pulls a network card's cable out, or puts it back", []string{"card", "up"}, "card", cards(), "up", schema.A(schema.Truth, "whether it is in")),
 	"switch-port", schema.Keys("takes the switch's port at a network card down, which the machine does not see", []string{"card", "up"}, "card", cards(), "up", schema.A(schema.Truth, "whether it carries frames")),
+	"switch-vlans", schema.Keys("puts the switch's port at a network card into other VLANs; the card alone puts it back where it was", []string{"card"}, "card", cards(),
+		"tagged", schema.ListOf("VLANs whose frames are tagged", schema.Numbers("a VLAN", 1, 4094)), "untagged", schema.Numbers("the VLAN of frames without a tag, which have none otherwise", 1, 4094)),
 	"network", schema.Keys("what happens to frames to and from a network card; the card alone makes it whole again", []string{"card"},
 		"card", cards(), "delay", durations("of each frame"), "jitter", durations("the delay varies by so much"),
 		"loss", schema.Matching("how many frames are lost", percent, "0% to 100%"), "duplicate", schema.Matching("how many frames arrive twice", percent, "0% to 100%"),

@@ -307,6 +307,10 @@ func TestNetworkActions(t *testing.T) {
 	send(one)
 	dropped(two, vswitch.PortDown, 1)
 	do(&Port{Card: "eth3", Up: true}, "two")
+	do(&PortVLANs{Card: "eth3", Untagged: 7}, "two")
+	send(two)
+	dropped(two, vswitch.NoReceiver, 1)
+	do(&PortVLANs{Card: "eth3"}, "two")
 	send(one)
 	frame := make([]byte, 100)
 	if n, err := two.cables["eth3"].Read(frame); err != nil || n != 44 {

@@ -22,7 +22,7 @@ type Port struct {
 	name string
 	end  *os.File
 	raw  syscall.RawConn
-	vlan vlans
+	vlan atomic.Pointer[vlans]
 
 	down    atomic.Bool
 	shape   atomic.Pointer[shaper]
@@ -36,7 +36,8 @@ type Port struct {
 }
 
 func newPort(s *Switch, c PortConfig, end *os.File, raw syscall.RawConn) *Port {
-	p := &Port{sw: s, name: c.Name, end: end, raw: raw, vlan: newVLANs(c)}
+	p := &Port{sw: s, name: c.Name, end: end, raw: raw}
+	p.vlan.Store(newVLANs(c))
 	p.out.limit = c.Queue
 	if c.Queue == 0 {
 		p.out.limit = 1000
@@ -55,6 +56,17 @@ func (p *Port) SetUp(up bool) {
 	if !up {
 		p.forget()
 	}
+}
+
+// SetVLANs moves the port to the VLANs of c, of which nothing else counts; frames that are on their way keep the form that they have.
+func (p *Port) SetVLANs(c PortConfig) error {
+	c.Name = p.name
+	if err := c.check(); err != nil {
+		return fmt.Errorf("switch %s: %w", p.sw.name, err)
+	}
+	p.vlan.Store(newVLANs(c))
+	p.forget()
+	return nil
 }
 
 // forget drops the addresses that were learned at the port.
@@ -125,7 +137,7 @@ func (p *Port) forward(in *inbox, n int) {
 		if c := p.capture.Load(); c != nil {
 			c.write(now, wire{frame})
 		}
-		switch f, why := p.vlan.admit(frame); {
+		switch f, why := p.vlan.Load().admit(frame); {
 		case !whole:
 			p.count.drop(TooLong)
 		case p.down.Load():
@@ -194,7 +206,7 @@ func (s *Switch) route(b *batch, f *frame) {
 	}
 	alone := true
 	for _, p := range s.ports {
-		if p != b.from && p.vlan.member(f.vlan) {
+		if p != b.from && p.vlan.Load().member(f.vlan) {
 			alone = false
 			s.send(b, p, f)
 		}
@@ -206,6 +218,7 @@ func (s *Switch) route(b *batch, f *frame) {
 
 // send gives a frame to a port, unless something on the way loses it.
 func (s *Switch) send(b *batch, p *Port, f *frame) {
+	vlan := p.vlan.Load()
 	switch {
 	case s.groups != nil && s.groups[p] != s.groups[b.from]:
 		p.count.drop(Partitioned)
@@ -213,11 +226,11 @@ func (s *Switch) send(b *batch, p *Port, f *frame) {
 	case p.down.Load():
 		p.count.drop(PortDown)
 		return
-	case !p.vlan.member(f.vlan): // the table has a port that has moved to other VLANs
+	case !vlan.member(f.vlan): // the table has a port that has moved to other VLANs
 		p.count.drop(WrongVLAN)
 		return
 	}
-	w := p.vlan.emit(f)
+	w := vlan.emit(f)
 	link, own := s.links[pair{b.from, p}], p.shape.Load()
 	if link == nil && own == nil {
 		b.add(p, w)

@@ -26,14 +26,14 @@ type vlans struct {
 	access   bool
 }
 
-func newVLANs(c PortConfig) vlans {
+func newVLANs(c PortConfig) *vlans {
 	if len(c.Trunk) == 0 && c.Native == 0 {
 		if c.Access == 0 {
 			c.Access = 1
 		}
-		return vlans{untagged: uint16(c.Access), access: true}
+		return &vlans{untagged: uint16(c.Access), access: true}
 	}
-	v := vlans{untagged: uint16(c.Native)}
+	v := &vlans{untagged: uint16(c.Native)}
 	for _, id := range c.Trunk {
 		if id != c.Native {
 			v.tagged = append(v.tagged, uint16(id))

@@ -196,6 +196,33 @@ func TestVLANsLearnApart(t *testing.T) {
 	h[1].silent()
 }
 
+func TestSetVLANs(t *testing.T) {
+	t.Parallel()
+	_, h := plug(t, trunk(100, 200), trunk(100, 200))
+	h[0].send(ether(2, 1, 200, "before"))
+	h[1].want(ether(2, 1, 200, "before"))
+	h[1].send(ether(1, 2, 200, "learned"))
+	h[0].want(ether(1, 2, 200, "learned"))
+	if err := h[1].SetVLANs(PortConfig{Trunk: []int{100, 201}}); err != nil {
+		t.Fatal(err)
+	}
+	h[0].send(ether(2, 1, 200, "lost"))
+	h[1].send(ether(1, 2, 200, "lost, too"))
+	h[0].send(ether(2, 1, 100, "still"))
+	h[1].want(ether(2, 1, 100, "still"))
+	if got := h[1].Counters().Dropped[WrongVLAN]; got != 1 {
+		t.Errorf("%d frames were dropped for their VLAN", got)
+	}
+	if err := h[1].SetVLANs(access(200)); err != nil {
+		t.Fatal(err)
+	}
+	h[0].send(ether(2, 1, 200, "untagged now"))
+	h[1].want(ether(2, 1, -1, "untagged now"))
+	if err := h[1].SetVLANs(trunk(4095)); err == nil {
+		t.Error("VLAN 4095 was taken")
+	}
+}
+
 func TestPortDown(t *testing.T) {
 	t.Parallel()
 	_, h := plug(t, access(0), access(0))
