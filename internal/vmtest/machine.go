@@ -36,6 +36,9 @@ type Machine struct {
 	mu    sync.Mutex
 	vm    *qemu.VM
 	agent *guest.Agent
+	shell *guest.Sessions
+	since time.Time
+	up    bool     // its agent has answered since then
 	log   *os.File // all boots of the machine, one behind the other
 	disk  string   // of a persistent machine
 }
@@ -114,8 +117,11 @@ func (m *Machine) Boot(ctx context.Context) error {
 func (m *Machine) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.vm != nil {
+	if m.vm != nil && !ended(m.vm) {
 		return diag.Userf(diag.Pos{}, "machine %s is on already", m.spec.Name)
+	}
+	if m.vm != nil {
+		m.agent.Close()
 	}
 	tools, accel, err := m.lab.config.Tools(m.arch)
 	if err != nil {
@@ -131,6 +137,11 @@ func (m *Machine) Start(ctx context.Context) error {
 		return err
 	}
 	m.vm, m.agent = vm, guest.New(vm.Channel(guest.PortName))
+	m.since, m.up = time.Now(), false
+	m.shell = guest.NewSessions(m.agent, vm.Channel(guest.SessionPort), func(ctx context.Context) bool {
+		open, err := vm.ChannelOpen(ctx, guest.SessionPort)
+		return open && err == nil
+	})
 	m.lab.config.Log.Add(Event{Machine: m.spec.Name, Kind: "power", Text: "is switched on"})
 	return nil
 }
@@ -144,7 +155,7 @@ func (m *Machine) describe(tools qemu.Tools, accel qemu.Accel) (*qemu.Machine, e
 	q := &qemu.Machine{
 		Name: m.spec.Name, Arch: m.arch, Accel: accel, CPUs: m.spec.CPUs, Memory: m.spec.Memory, Log: m.log, Display: true,
 		Disks:    []qemu.Disk{{Path: image, Writable: m.spec.Persistent}},
-		Channels: []string{guest.PortName},
+		Channels: []string{guest.PortName, guest.SessionPort}, Dir: m.lab.config.Own,
 	}
 	if m.spec.Direct {
 		if err := q.DirectFiles(m.spec.Image); err != nil {
@@ -154,12 +165,18 @@ func (m *Machine) describe(tools qemu.Tools, accel qemu.Accel) (*qemu.Machine, e
 		return nil, err
 	}
 	last := -1
+	if m.spec.User != nil {
+		last = 1 // as on boards: one that leads out, and the node's
+	}
 	for name := range m.ports {
 		n, _ := position(name)
 		last = max(last, n)
 	}
 	for i := range last + 1 { // a card for each number up to the last, so that names come out right
 		nic := qemu.NIC{MAC: macOf(m.spec.Name, i), User: &qemu.UserNet{Restrict: true}}
+		if i == 0 && m.spec.User != nil {
+			nic.User = m.spec.User
+		}
 		if end := m.cables[fmt.Sprintf("eth%d", i)]; end != nil {
 			socket, err := duplicate(end)
 			if err != nil {
@@ -186,8 +203,16 @@ func (m *Machine) image() (string, error) {
 	if !m.spec.Persistent {
 		return m.spec.Image, nil
 	}
+	if m.disk == "" && m.spec.Disk != "" {
+		if _, err := os.Stat(m.spec.Disk); err == nil {
+			m.disk = m.spec.Disk
+		}
+	}
 	if m.disk == "" {
-		name := m.lab.file(m.spec.Name + ".disk")
+		name := m.spec.Disk
+		if name == "" {
+			name = m.lab.file(m.spec.Name + ".disk")
+		}
 		if err := copySparse(m.spec.Image, name); err != nil {
 			return "", diag.Failedf(diag.Pos{}, "machine %s: copy its disk: %w", m.spec.Name, err)
 		}
@@ -200,7 +225,7 @@ func (m *Machine) image() (string, error) {
 func (m *Machine) on() (*qemu.VM, *guest.Agent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.vm == nil {
+	if m.vm == nil || ended(m.vm) {
 		return nil, nil, diag.Failedf(diag.Pos{}, "machine %s is off", m.spec.Name)
 	}
 	return m.vm, m.agent, nil
@@ -225,6 +250,9 @@ func (m *Machine) WaitAgent(ctx context.Context, limit time.Duration) error {
 	if err := agent.Wait(ctx); err != nil {
 		return m.explain(vm, fmt.Errorf("machine %s does not come up: %w", m.spec.Name, err))
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.up = true
 	return nil
 }
 
@@ -381,7 +409,7 @@ func (m *Machine) ShutDown(ctx context.Context) error {
 
 func (m *Machine) close() error {
 	err := errors.Join(m.PowerOff(), m.unplug())
-	if m.disk != "" {
+	if m.disk != "" && m.spec.Disk == "" {
 		err = errors.Join(err, os.Remove(m.disk))
 	}
 	return err

@@ -41,7 +41,8 @@ type job struct {
 	suite  *Suite
 	twin   *Twin
 	images []string
-	err    error // why it has no images
+	err    error       // why it has no images
+	edit   func(*Spec) // changes a machine before it is added; nil does not
 }
 
 // Run runs suites and their twins, and gives their results in that order. The error is about what is no suite's own: images that
@@ -192,6 +193,9 @@ func (r *Runner) cable(l *Lab, j job) (*cluster.Profile, map[string]string, erro
 			}
 			nodes[m.Name] = node.Name
 			spec.Cards = NodeCards(profile, node, "lan")
+		}
+		if j.edit != nil {
+			j.edit(&spec)
 		}
 		if _, err := l.Add(spec); err != nil {
 			return nil, nil, err

@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"n3x/internal/arch"
 	"n3x/internal/cluster"
+	"n3x/internal/vm/guest"
 	"n3x/internal/vm/qemu"
 	"n3x/internal/vm/vswitch"
 )
@@ -139,5 +141,44 @@ func TestUnexpectedDrops(t *testing.T) {
 	}
 	if err := unexpectedDrops(l, &Suite{Drops: []string{"untagged-on-a-trunk"}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A suite's machines can be had without its steps.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	r := &Runner{Profiles: []*cluster.Profile{profile(t)}, Tools: func(arch.Arch) (qemu.Tools, qemu.Accel, error) {
+		return qemu.Tools{}, qemu.TCG, errors.New("no machine runs in this test")
+	}}
+	dir := t.TempDir()
+	image := filepath.Join(dir, "x.wic")
+	if err := os.WriteFile(image, make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &Suite{Name: "s", Profile: "p", Machines: []MachineDef{{Name: "one", Image: image}, {Name: "two", Image: image}}}
+	l, run, err := r.Open(t.Context(), s, Config{Dir: filepath.Join(dir, "out")}, func(s *Spec) { s.Memory = 99 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got, err := run.expand("${two.admin}"); err != nil || got != "10.0.2.2" || len(l.Machines()) != 2 {
+		t.Errorf("%q, %v", got, err)
+	}
+	m := l.Machines()[0]
+	if m.State(t.Context()) != StateOff || m.Memory() != 99 || !m.Since().IsZero() || m.Accel() != "" || m.Ended() != nil {
+		t.Errorf("%s, %d MiB", m.State(t.Context()), m.Memory())
+	}
+	if _, err := m.Session(t.Context(), guest.Program{Argv: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "machine one is off") {
+		t.Errorf("%v", err)
+	}
+	if err := m.Type([]byte("x")); err == nil {
+		t.Error("a machine that is off was typed on")
+	}
+	if button, err := m.Halt(t.Context(), time.Second); !button || err != nil {
+		t.Errorf("%v, %v", button, err)
+	}
+	s.Machines[1].Node = "three"
+	if _, _, err := r.Open(t.Context(), s, Config{Dir: filepath.Join(dir, "out2")}, nil); err == nil {
+		t.Error("a machine is a node that the profile does not have")
 	}
 }

@@ -29,6 +29,7 @@ type Config struct {
 	Dir   string                                          // gets consoles, captures and screenshots; it is made
 	Scale float64                                         // the user's factor on all time limits; 0 is 1
 	Seed  uint64                                          // decides which frames are lost
+	Own   string                                          // where machines keep files of their own while they run; "" is /var/tmp
 	Log   *Timeline                                       // receives what happens; nil is silent
 }
 
@@ -42,6 +43,9 @@ type Spec struct {
 	Cards  []Card // eth0, eth1 ... in their order
 	// Persistent keeps what the machine writes while it is off, in a copy of its image.
 	Persistent bool
+	Disk       string // that copy, which then outlives the lab; "" is one that does not
+	// User is the network behind eth0 when no cable is there; nil leads nowhere.
+	User *qemu.UserNet
 }
 
 // Card is a network card and where its cable goes.

@@ -12,8 +12,11 @@ import (
 	"sync"
 )
 
-// maxUnread is how much console output is kept for WaitFor; older output is forgotten.
-const maxUnread = 4 << 20
+const (
+	maxUnread = 4 << 20  // how much console output is kept for WaitFor; older output is forgotten
+	maxRecent = 64 << 10 // how much is kept for who looks later, or slowly
+	message   = 8 << 10  // how much of that is looked through for a message
+)
 
 // Console is a machine's serial console.
 type Console struct {
@@ -24,7 +27,8 @@ type Console struct {
 
 	mu     sync.Mutex
 	unread []byte        // not yet consumed by WaitFor
-	recent []byte        // the last output, consumed or not, for messages
+	recent []byte        // the last output, consumed or not, for messages and viewers
+	total  int64         // how much came so far
 	more   chan struct{} // closed and replaced when something comes
 }
 
@@ -62,7 +66,8 @@ func (c *Console) append(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unread = keepLast(append(c.unread, b...), maxUnread)
-	c.recent = keepLast(append(c.recent, b...), 8<<10)
+	c.recent = keepLast(append(c.recent, b...), maxRecent)
+	c.total += int64(len(b))
 	close(c.more)
 	c.more = make(chan struct{})
 }
@@ -76,6 +81,36 @@ func keepLast(b []byte, n int) []byte {
 
 // Write types on the console.
 func (c *Console) Write(b []byte) (int, error) { return c.conn.Write(b) }
+
+// Copy writes the last output, at most so many bytes of it, and then what comes, as it is, until ctx ends, w fails, or the machine has
+// ended, which is no error. Who reads too slowly misses something; the machine does not wait.
+func (c *Console) Copy(ctx context.Context, w io.Writer, last int) error {
+	c.mu.Lock()
+	at := c.total - int64(min(last, len(c.recent)))
+	c.mu.Unlock()
+	for ended := false; ; {
+		c.mu.Lock()
+		at = max(at, c.total-int64(len(c.recent)))
+		part := bytes.Clone(c.recent[int64(len(c.recent))-(c.total-at):])
+		at = c.total
+		more := c.more
+		c.mu.Unlock()
+		if len(part) > 0 {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		} else if ended {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-c.eof:
+			ended = true // look once more at what came last
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
 
 // WaitFor waits until the output that no earlier WaitFor has consumed matches re, consumes it up to the end of the
 // match, and returns the match and its groups.
@@ -131,7 +166,7 @@ var control = regexp.MustCompile(`\x1b\[[0-9;?=]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b.
 // Recent is the last n lines of output, without control sequences.
 func (c *Console) Recent(n int) string {
 	c.mu.Lock()
-	text := string(c.recent)
+	text := string(keepLast(c.recent, message))
 	c.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(control.ReplaceAllString(text, "")), "\n")
 	if len(lines) > n {

@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"n3x/internal/diag"
 )
@@ -52,6 +53,24 @@ func (v *VM) SetLink(ctx context.Context, nic int, up bool) error {
 		return fmt.Errorf("set the link of network card %d of machine %s: %w", nic, v.m.Name, err)
 	}
 	return nil
+}
+
+// ChannelOpen reports whether a program in the guest has a virtio-serial port open, by its name in [Machine.Channels].
+func (v *VM) ChannelOpen(ctx context.Context, name string) (bool, error) {
+	var all []struct {
+		Label string `json:"label"`
+		Open  bool   `json:"frontend-open"`
+	}
+	if err := v.QMP(ctx, "query-chardev", nil, &all); err != nil {
+		return false, fmt.Errorf("ask for channels of machine %s: %w", v.m.Name, err)
+	}
+	label := fmt.Sprintf("channel%d", slices.Index(v.m.Channels, name))
+	for _, c := range all {
+		if c.Label == label {
+			return c.Open, nil
+		}
+	}
+	return false, fmt.Errorf("BUG: machine %s has no channel %s", v.m.Name, name)
 }
 
 // Screenshot gives the machine's screen as a PNG picture; it needs [Machine.Display] and QEMU 7.1.
