@@ -139,18 +139,26 @@ func (a *app) qemuTools(ctx context.Context, o build.Options, machine arch.Arch)
 	return qemu.Tools{Layers: layers}, err
 }
 
+// proveKVM tries whether machines can have KVM, and says why not.
+func (a *app) proveKVM(ctx context.Context, tools qemu.Tools, of arch.Arch) (qemu.Accel, error) {
+	proof, err := tools.ProveKVM(ctx, of, filepath.Join(cacheHome(a.env), "n3x", "kvm-proof.json"))
+	if err != nil {
+		return qemu.TCG, err
+	}
+	if !proof.Works {
+		fmt.Fprintf(a.stderr, "%s: no KVM, machines are emulated: %s\n", a.name, proof.Reason)
+	}
+	return proof.Accel(), nil
+}
+
 // machine describes the machine that an image boots on.
 func (a *app) machine(ctx context.Context, of arch.Arch, image string, tools qemu.Tools, f *bootFlags) (*qemu.Machine, error) {
-	cache := filepath.Join(cacheHome(a.env), "n3x", "kvm-proof.json")
-	proof, err := tools.ProveKVM(ctx, of, cache)
+	accel, err := a.proveKVM(ctx, tools, of)
 	if err != nil {
 		return nil, err
 	}
-	if !proof.Works {
-		fmt.Fprintf(a.stderr, "%s: no KVM, the machine is emulated: %s\n", a.name, proof.Reason)
-	}
 	m := &qemu.Machine{
-		Name: strings.TrimSuffix(filepath.Base(image), ".wic"), Arch: of, Accel: proof.Accel(), CPUs: f.cpus, Memory: f.memory,
+		Name: strings.TrimSuffix(filepath.Base(image), ".wic"), Arch: of, Accel: accel, CPUs: f.cpus, Memory: f.memory,
 		Disks: []qemu.Disk{{Path: image}},
 		NICs:  []qemu.NIC{{User: &qemu.UserNet{}}, {User: &qemu.UserNet{Restrict: true}}},
 	}

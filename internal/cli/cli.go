@@ -146,7 +146,7 @@ func (a *app) root() *cobra.Command {
 	}
 	kasBuild := a.kasBuild()
 	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
-	root.AddCommand(kasBuild, a.boot(), a.lock(), a.plan(), a.clean(), a.cluster(), a.flash(), a.matrix(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.bitbakeLayers(), a.diffsigs(), a.dumpsig(), a.tools())
+	root.AddCommand(kasBuild, a.boot(), a.test(), a.lock(), a.plan(), a.clean(), a.cluster(), a.flash(), a.matrix(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.bitbakeLayers(), a.diffsigs(), a.dumpsig(), a.tools())
 	return root
 }
 

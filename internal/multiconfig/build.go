@@ -12,6 +12,7 @@ import (
 	"n3x/internal/build"
 	"n3x/internal/diag"
 	"n3x/internal/kas"
+	"n3x/internal/metadata"
 	"n3x/internal/progress"
 )
 
@@ -43,6 +44,55 @@ func (s *Set) options(units []*Unit) build.Options {
 		return s.c.Verb
 	}
 	return o
+}
+
+// Options are those of a build in the set's folder, for what goes with it, such as tools.
+func (s *Set) Options() build.Options {
+	if good := s.Good(); len(good) > 0 {
+		return s.options(good)
+	}
+	return build.Options{}
+}
+
+// Only leaves out the units that are not wanted.
+func (s *Set) Only(wanted func(*Unit) bool) {
+	for _, u := range s.Units {
+		if u.Err == nil && !wanted(u) {
+			u.Err = ErrNotWanted
+		}
+	}
+}
+
+// Reason is why a unit was not built, in full; nil when it was.
+func (s *Set) Reason(u *Unit) error {
+	if errors.Is(u.Err, ErrNotBuilt) && s.told != nil {
+		return s.told
+	}
+	return u.Err
+}
+
+// Values asks the configuration, without recipes, for variables, by the units' names.
+func (s *Set) Values(ctx context.Context, names ...string) (map[string]map[string]string, error) {
+	good := s.Good()
+	if len(good) == 0 {
+		return nil, nil
+	}
+	o := s.options(good)
+	opened, err := metadata.Open(ctx, metadata.Options{TopDir: o.TopDir, Env: o.Env, Run: true, Python: o.Python, ConfigOnly: true})
+	if err != nil {
+		return nil, s.relocate(good, err)
+	}
+	defer opened.Close()
+	out := map[string]map[string]string{}
+	for _, u := range good {
+		out[u.ID] = map[string]string{}
+		for _, name := range names {
+			if out[u.ID][name], err = opened.Base(u.ID).Value(name); err != nil {
+				return nil, s.relocate(good, err)
+			}
+		}
+	}
+	return out, nil
 }
 
 // Build builds the units, and gives what became of each and how many tasks ran. Those that cannot even be planned are found one by one,
@@ -135,7 +185,7 @@ func (s *Set) Failures(what string) error {
 	}
 	var ids []string
 	for _, u := range s.Units {
-		if u.Err == nil {
+		if u.Err == nil || errors.Is(u.Err, ErrNotWanted) {
 			continue
 		}
 		ids = append(ids, u.ID)

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,6 +29,20 @@ type Chain struct {
 	Files []string // kas files, relative to [Config.Dir]
 	Conf  string   // lines behind the kas files' own, "" is none
 }
+
+// Name is a name for a chain by its kas files: what it is called by people, and what tells it from others.
+func Name(files []string) string {
+	var words []string
+	for _, f := range files {
+		if kind := filepath.Base(filepath.Dir(f)); kind == "image" || kind == "network" || kind == "node" {
+			words = append(words, notInNames.ReplaceAllString(strings.TrimSuffix(filepath.Base(f), filepath.Ext(f)), "-"))
+		}
+	}
+	return strings.Join(append(words, digest(strings.Join(files, ":"))), ".")
+}
+
+// notInNames is what multiconfigs' names cannot have.
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9-]+`)
 
 // Config says how chains are read and built.
 type Config struct {
@@ -57,8 +72,11 @@ type Unit struct {
 func (u *Unit) conf() string   { return filepath.Join("conf/multiconfig", u.ID+".conf") }
 func (u *Unit) target() string { return "mc:" + u.ID + ":" + u.Project.Targets[0] }
 
-// ErrNotBuilt is the error of a unit whose reason is told with the build's.
-var ErrNotBuilt = errors.New("not built")
+// ErrNotBuilt is the error of a unit whose reason is told with the build's, ErrNotWanted that of one that was left out.
+var (
+	ErrNotBuilt  = errors.New("not built")
+	ErrNotWanted = errors.New("not wanted")
+)
 
 // Set is the units of one build folder.
 type Set struct {

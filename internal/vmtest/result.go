@@ -1,6 +1,7 @@
 package vmtest
 
 import (
+	"errors"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -32,6 +33,17 @@ func (r *Result) Name() string {
 
 // Failed reports whether the suite failed. A twin fails when its step does not.
 func (r *Result) Failed() bool { return r.Err != nil || r.Twin == nil && r.failedCase() != nil }
+
+// Failure is why the suite failed; nil when it did not.
+func (r *Result) Failure() error {
+	if !r.Failed() {
+		return nil
+	}
+	if c := r.failedCase(); c != nil && r.Twin == nil {
+		return errors.Join(c.Err, r.Err)
+	}
+	return r.Err
+}
 
 // failedCase is the first case that failed.
 func (r *Result) failedCase() *Case {

@@ -23,7 +23,7 @@ type Runner struct {
 	// Build gives the image of each chain of kas files, all of which are built at once. The error is for what no chain is to blame for.
 	Build func(ctx context.Context, chains [][]string) ([]Image, error)
 	// Missing says why something that a suite needs is not there; "" when it is.
-	Missing func(need string) string
+	Missing func(s *Suite, need string) string
 	Tools   func(arch.Arch) (qemu.Tools, qemu.Accel, error)
 
 	Dir      string // gets a folder for each suite
@@ -90,7 +90,7 @@ func (r *Runner) Run(ctx context.Context, suites []*Suite) ([]*Result, error) {
 // skip is why a suite cannot run here.
 func (r *Runner) skip(s *Suite) string {
 	for _, need := range s.Needs {
-		if why := r.Missing(need); why != "" {
+		if why := r.Missing(s, need); why != "" {
 			return why
 		}
 	}

@@ -50,7 +50,7 @@ func TestRunner(t *testing.T) {
 			}
 			return out, nil
 		},
-		Missing: func(need string) string { return need + " is not here" },
+		Missing: func(_ *Suite, need string) string { return need + " is not here" },
 		Tools: func(arch.Arch) (qemu.Tools, qemu.Accel, error) {
 			return qemu.Tools{}, qemu.TCG, errors.New("no machine runs in this test")
 		},
