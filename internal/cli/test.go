@@ -97,7 +97,7 @@ func (a *app) planTests(args []string, f *testFlags) (*testPlan, error) {
 		}
 		p.suites = append(p.suites, s)
 	}
-	if words != nil || args == nil {
+	if words != nil || len(args) == 0 {
 		dir, err := a.suiteFolder()
 		if err != nil {
 			return nil, err
