@@ -55,7 +55,9 @@ func (r *Run) All(ctx context.Context, steps []*Step) error {
 		if failed != nil {
 			c.Skipped = "a step before it failed"
 		} else {
-			c.Err = r.step(ctx, s)
+			if c.Skipped, c.Err = r.unwanted(ctx, s); c.Skipped == "" && c.Err == nil {
+				c.Err = r.step(ctx, s)
+			}
 			failed = c.Err
 			c.Took = time.Since(c.Start)
 			c.Notes, c.Output = r.notes, r.said.String()
@@ -66,6 +68,31 @@ func (r *Run) All(ctx context.Context, steps []*Step) error {
 		r.cases = append(r.cases, c)
 	}
 	return failed
+}
+
+// unwanted is why a step does not apply: what its condition wrote when it did not hold on the step's first machine.
+func (r *Run) unwanted(ctx context.Context, s *Step) (string, error) {
+	if s.When == nil {
+		return "", nil
+	}
+	machines, err := r.machines(s)
+	if err != nil {
+		return "", err
+	}
+	inner, cancel := context.WithTimeout(ctx, r.lab.pace.Limit(onceLimit))
+	defer cancel()
+	err = s.When.Act(inner, r, machines[0])
+	var not *guest.StatusError
+	switch {
+	case err == nil:
+		return "", nil
+	case errors.As(err, &not):
+		if said := strings.TrimSpace(string(not.Result.Stdout) + string(not.Result.Stderr)); said != "" {
+			return said, nil
+		}
+		return "it does not apply: " + s.When.String(), nil
+	}
+	return "", diag.Failedf(s.Pos, "%s: whether it applies: %w", s.Title(), err)
 }
 
 // Title is the step's name, or what it does.
@@ -83,6 +110,12 @@ func (s *Step) Title() string {
 // steps runs steps inside another one.
 func (r *Run) steps(ctx context.Context, steps []*Step) error {
 	for _, s := range steps {
+		if why, err := r.unwanted(ctx, s); err != nil {
+			return err
+		} else if why != "" {
+			r.note("%s was skipped: %s", s.Title(), why)
+			continue
+		}
 		if err := r.step(ctx, s); err != nil {
 			return err
 		}

@@ -56,6 +56,8 @@ type Step struct {
 	On   []string // machines; empty is the lab as a whole
 	Do   Action
 
+	// When decides on the first machine whether the step applies: one that fails with a status skips it, and what it wrote is the reason.
+	When Action
 	// Within repeats the step until it holds, at most so long; 0 tries once.
 	Within time.Duration
 	// For demands that the step holds at every try for so long.

@@ -79,6 +79,12 @@ func (r *suiteReader) steps(n *yaml.Node) []*Step {
 	var out []*Step
 	for _, item := range n.List() {
 		s := &Step{Pos: item.Pos, Name: word(item.Lookup("name")), On: words(item.Lookup("machine")), Within: span(item.Lookup("within")), For: span(item.Lookup("for"))}
+		if when := item.Lookup("when"); when != nil {
+			s.When = &Script{Text: word(when)}
+			if len(s.On) == 0 {
+				r.fail(when.Pos, "when is asked on a machine, and the step has none")
+			}
+		}
 		s.Meanwhile = r.steps(item.Lookup("meanwhile"))
 		r.action(s, item)
 		out = append(out, s)

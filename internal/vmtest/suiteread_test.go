@@ -24,6 +24,7 @@ steps:
     run: ping -c 1 ${other.cluster}
     stdout: 1 received
     within: 30s
+    when: test -e /x
   - name: failover
     machine: server-1
     gap: {to: "${other.cluster}", max: 1s}
@@ -69,6 +70,9 @@ func TestReadSuite(t *testing.T) {
 	if s.Name != "bond" || s.Limit != 5*time.Minute || len(s.Machines) != 2 || s.Machines[1].NodeOf() != "agent-1" || !s.Machines[1].Direct || !s.Machines[0].Persistent {
 		t.Errorf("%+v", s)
 	}
+	if when, _ := s.Steps[1].When.(*Script); when == nil || when.Text != "test -e /x" || s.Steps[0].When != nil {
+		t.Error("wrong conditions")
+	}
 	if s.Steps[0].Within != settleLimit || s.Steps[1].Within != 30*time.Second || s.Steps[5].Within != 0 {
 		t.Error("wrong limits")
 	}
@@ -103,6 +107,7 @@ func TestBadSuites(t *testing.T) {
 		{head + "  - {machine: a, network: {card: eth1, loss: 200%}}\n", `loss is "200%"`},
 		{head + "  - {machine: a, network: {card: eth1, rate: 99999999999999gbit}}\n", "is too much"},
 		{head + "  - {machine: a, switch-vlans: {card: eth1, tagged: [4095]}}\n", "tagged"},
+		{head + "  - {heal: true, when: test -e /x}\n", "when is asked on a machine"},
 		{head + "  - {machine: a, power: of}\n", `power is "of"`},
 		{head + "  - {machine: a, run: x}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: z}]\n", `twin "t" names a step "z"`},
 		{"machines: {all: {}}\nsteps: [{machine: all, run: x}]\n", "a machine is not called all"},

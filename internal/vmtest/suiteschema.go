@@ -63,6 +63,7 @@ var actionRules = []any{
 var conditions = []any{
 	"name", schema.A(schema.Text, "what the step shows, in words"),
 	"machine", schema.A(schema.Texts, "where: a machine, several, or all"),
+	"when", schema.A(schema.Text, "a script for the step's first machine; when it fails, the step is skipped, and what it writes is the reason"),
 	"within", durations("tries again until it holds, at most so long"),
 	"for", durations("and then holds for so long, by the clock"),
 	"status", schema.Numbers("exit status that run must have", 0, 255),

@@ -15,6 +15,7 @@ import (
 	"n3x/internal/arch"
 	"n3x/internal/cluster"
 	"n3x/internal/sandbox"
+	"n3x/internal/vm/guest"
 	"n3x/internal/vm/qemu"
 	"n3x/internal/vm/vswitch"
 )
@@ -158,6 +159,38 @@ func TestSteps(t *testing.T) {
 	}
 	if want := []string{"waits ok", "never failed", "after skipped"}; !slices.Equal(got, want) || tries != 3 {
 		t.Errorf("%q after %d tries", got, tries)
+	}
+}
+
+func TestWhen(t *testing.T) {
+	t.Parallel()
+	_, r := lab(t)
+	ran := 0
+	act := fake(func() error { ran++; return nil })
+	not := func(said string) Action {
+		return fake(func() error { return &guest.StatusError{Result: guest.Result{Status: 1, Stderr: []byte(said)}} })
+	}
+	steps := []*Step{
+		{Name: "applies", On: []string{"one"}, Do: act, When: fake(func() error { return nil })},
+		{Name: "does not", On: []string{"one"}, Do: act, When: not("no images are here\n")},
+		{Name: "says nothing", On: []string{"one"}, Do: act, When: not("")},
+		{Name: "outer", On: []string{"one"}, Do: act},
+		{Name: "cannot be asked", On: []string{"one"}, Do: act, When: fake(func() error { return errors.New("the machine is off") })},
+		{Name: "last", On: []string{"one"}, Do: act},
+	}
+	err := r.All(t.Context(), steps)
+	if err == nil || !strings.Contains(err.Error(), "cannot be asked: whether it applies: the machine is off") || ran != 2 {
+		t.Errorf("%v, %d ran", err, ran)
+	}
+	var got []string
+	for _, c := range r.Cases() {
+		got = append(got, c.Skipped)
+	}
+	if d := cmp.Diff([]string{"", "no images are here", "it does not apply: fake", "", "", "a step before it failed"}, got); d != "" {
+		t.Error(d)
+	}
+	if err := r.steps(t.Context(), steps[:3]); err != nil || ran != 3 || len(r.notes) != 2 || r.notes[0] != "does not was skipped: no images are here" {
+		t.Errorf("%v, %d, %q", err, ran, r.notes)
 	}
 }
 
