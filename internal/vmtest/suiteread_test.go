@@ -16,7 +16,7 @@ overlays: [kas/base.yml, kas/test/agent.yml]
 limit: 5m
 machines:
   server-1: {memory: 1536, persistent: true}
-  other: {node: agent-1, boot: direct}
+  other: {node: agent-1, boot: direct, start: no}
 steps:
   - {name: up, machine: all, unit: systemd-networkd.service}
   - name: one sees the other
@@ -67,7 +67,7 @@ func TestReadSuite(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if s.Name != "bond" || s.Limit != 5*time.Minute || len(s.Machines) != 2 || s.Machines[1].NodeOf() != "agent-1" || !s.Machines[1].Direct || !s.Machines[0].Persistent {
+	if s.Name != "bond" || s.Limit != 5*time.Minute || len(s.Machines) != 2 || s.Machines[1].NodeOf() != "agent-1" || !s.Machines[1].Direct || !s.Machines[0].Persistent || s.Machines[0].Off || !s.Machines[1].Off {
 		t.Errorf("%+v", s)
 	}
 	if when, _ := s.Steps[1].When.(*Script); when == nil || when.Text != "test -e /x" || s.Steps[0].When != nil {

@@ -85,7 +85,7 @@ var machineRule = schema.Keys("a machine", nil,
 	"cpus", schema.Numbers("processors", 1, 64),
 	"memory", schema.Numbers("MiB", 64, 1<<20),
 	"persistent", schema.A(schema.Truth, "what it writes survives being switched off"),
-	"off", schema.A(schema.Truth, "it is not started before a step does that"),
+	"start", schema.A(schema.Truth, "whether it is started before all steps; false leaves that to a step"),
 )
 
 var suiteRule = schema.Keys("A test suite of n3x", []string{"steps", "machines"},
