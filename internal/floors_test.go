@@ -19,7 +19,7 @@ var floors = map[string]int{
 	"arch": 0, "diag": 0, "progress": 0, "atomicfile": 0, "disk/fstree": 0, "disk/bmap": 0, "disk/gpt": 1, "disk/wks": 1, "disk/fat": 1, "disk/ext4": 1, "yaml": 1, "yaml/schema": 1, "secret": 2,
 	"bitbake/syntax": 1, "bitbake/pyeval/python": 1, "bitbake/pyeval/regex": 1, "debian": 1, "debian/deb": 1, "debian/debhelper": 1, "debian/solve": 1, "disk": 1,
 	"kas": 2, "cluster": 2, "matrix": 2, "bitbake/pyeval": 2, "bitbake/datastore": 2, "bitbake/recipe": 2, "taskgraph": 2,
-	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "debian/repo": 2, "tools": 2, "rootfs": 2, "buildroot": 2, "bootloader": 2, "flash": 2, "vm/qemu": 2, "vm/vswitch": 2, "vm/guest": 2,
+	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "debian/repo": 2, "tools": 2, "rootfs": 2, "buildroot": 2, "bootloader": 2, "flash": 2, "vm/qemu": 2, "vm/vswitch": 2, "vm/guest": 2, "vm/netserve": 2,
 	"runqueue": 3, "siginfo": 3, "isar": 3, "isar/packages": 3, "isar/images": 3, "metadata": 3, "cpython": 3,
 	"build": 4, "multiconfig": 4, "layers": 4, "query": 4, "vmtest": 4,
 	"cli": 5,
@@ -40,7 +40,7 @@ var edges = []string{
 // metadata rooms turn text into a plan; machine rooms turn bytes into artefacts. Neither knows the other.
 var (
 	metadata = []string{"kas", "cluster", "matrix", "bitbake/syntax", "bitbake/pyeval", "bitbake/datastore", "bitbake/recipe", "taskgraph"}
-	machine  = []string{"sandbox", "secret", "host", "fetch", "debian/apt", "debian/repo", "tools", "rootfs", "buildroot", "bootloader", "flash", "vm/qemu", "disk", "disk/ext4"}
+	machine  = []string{"sandbox", "secret", "host", "fetch", "debian/apt", "debian/repo", "tools", "rootfs", "buildroot", "bootloader", "flash", "vm/qemu", "vm/netserve", "disk", "disk/ext4"}
 )
 
 // isCode tells a room's own files from its tests and from programs that only tests run.
