@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,47 @@ func duplicate(f *os.File) (*os.File, error) {
 		return nil, derr
 	}
 	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// consoleLog is the file that gets what a console shows. It can be changed while the machine runs.
+type consoleLog struct {
+	mu sync.Mutex
+	f  *os.File
+}
+
+// open makes a file the log, in place of the one before.
+func (l *consoleLog) open(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	old := l.f
+	l.f = f
+	l.mu.Unlock()
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+// Write adds to the log.
+func (l *consoleLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Write(b)
+}
+
+func (l *consoleLog) name() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Name()
+}
+
+func (l *consoleLog) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Close()
 }
 
 // copySparse copies a file without its holes, sharing blocks where the file system can.

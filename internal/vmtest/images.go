@@ -55,6 +55,9 @@ func (r *Runner) images(ctx context.Context, jobs []job, chains [][]string) erro
 		}
 	}
 	for i := range jobs {
+		if jobs[i].skipped != "" {
+			continue
+		}
 		var errs []error
 		s := jobs[i].suite
 		for k := range s.Machines {

@@ -33,14 +33,21 @@ type Machine struct {
 	ports  map[string]*vswitch.Port // by card
 	cables map[string]*os.File      // the machine's ends; QEMU gets copies
 
-	mu    sync.Mutex
-	vm    *qemu.VM
-	agent *guest.Agent
-	shell *guest.Sessions
-	since time.Time
-	up    bool     // its agent has answered since then
-	log   *os.File // all boots of the machine, one behind the other
-	disk  string   // of a persistent machine
+	log *consoleLog // all boots of the machine, one behind the other
+
+	power sync.Mutex // held while the machine is switched, or its state put back
+
+	mu     sync.Mutex
+	vm     *qemu.VM
+	agent  *guest.Agent
+	shell  *guest.Sessions
+	since  time.Time
+	paused bool
+	up     bool // its agent has answered since then
+
+	// disk takes what the machine writes. disks are those that are open: states can be in others ([Lab.Save]).
+	disk  *os.File
+	disks []*os.File
 }
 
 func newMachine(l *Lab, s Spec) (*Machine, error) {
@@ -52,7 +59,8 @@ func newMachine(l *Lab, s Spec) (*Machine, error) {
 		of = arch.Host()
 	}
 	m := &Machine{lab: l, spec: s, arch: of, ports: map[string]*vswitch.Port{}, cables: map[string]*os.File{}}
-	if m.log, err = os.Create(l.file(s.Name + ".console")); err != nil {
+	m.log = &consoleLog{}
+	if err := m.log.open(l.file(s.Name + ".console")); err != nil {
 		return nil, diag.Failedf(diag.Pos{}, "machine %s: %w", s.Name, err)
 	}
 	for _, c := range s.Cards {
@@ -81,7 +89,7 @@ func (m *Machine) plug(c Card) error {
 }
 
 func (m *Machine) unplug() error {
-	errs := []error{m.log.Close()}
+	errs := []error{m.log.close()}
 	for _, name := range sortedKeys(m.ports) {
 		errs = append(errs, m.ports[name].Unplug(), m.cables[name].Close())
 	}
@@ -109,17 +117,59 @@ func (m *Machine) Boot(ctx context.Context) error {
 		return err
 	}
 	m.lab.pace.booted(time.Since(start))
-	m.lab.config.Log.Add(Event{Machine: m.spec.Name, Kind: "boot", Text: "is up", Took: time.Since(start)})
+	m.lab.log(Event{Machine: m.spec.Name, Kind: "boot", Text: "is up", Took: time.Since(start)})
 	return nil
 }
 
 // Start starts the machine without waiting for its system.
 func (m *Machine) Start(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.vm != nil && !ended(m.vm) {
+	m.power.Lock()
+	defer m.power.Unlock()
+	if vm, _, err := m.on(); err == nil && !ended(vm) {
 		return diag.Userf(diag.Pos{}, "machine %s is on already", m.spec.Name)
 	}
+	disk := m.disk
+	if !m.spec.Persistent {
+		disk = nil
+	}
+	if err := m.start(ctx, disk, false); err != nil {
+		return err
+	}
+	m.lab.log(Event{Machine: m.spec.Name, Kind: "power", Text: "is switched on"})
+	return nil
+}
+
+// newDisk is a disk like the image, in place of the one before.
+func (m *Machine) newDisk() (*os.File, error) {
+	st, err := os.Stat(m.spec.Image)
+	if err != nil {
+		return nil, diag.Userf(diag.Pos{}, "machine %s: %w", m.spec.Name, err)
+	}
+	disk, err := qemu.NewOverlay(m.lab.config.Own, st.Size())
+	if err != nil {
+		return nil, diag.Failedf(diag.Pos{}, "machine %s: %w", m.spec.Name, err)
+	}
+	old := m.disk
+	m.disk = disk
+	m.disks = append(m.disks, disk)
+	m.dropDisk(old)
+	return disk, nil
+}
+
+// namedDisk is the copy of the image that outlives the lab.
+func (m *Machine) namedDisk() (qemu.Disk, error) {
+	if _, err := os.Stat(m.spec.Disk); err != nil {
+		if err := copySparse(m.spec.Image, m.spec.Disk); err != nil {
+			return qemu.Disk{}, diag.Failedf(diag.Pos{}, "machine %s: copy its disk: %w", m.spec.Name, err)
+		}
+	}
+	return qemu.Disk{Path: m.spec.Disk, Writable: true}, nil
+}
+
+// start starts QEMU, with a disk like the image when disk is nil.
+func (m *Machine) start(ctx context.Context, disk *os.File, paused bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.vm != nil {
 		m.agent.Close()
 	}
@@ -127,34 +177,50 @@ func (m *Machine) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d := qemu.Disk{Path: m.spec.Image}
+	switch {
+	case m.spec.Disk != "":
+		d, err = m.namedDisk()
+	case disk == nil:
+		d.Overlay, err = m.newDisk()
+	default:
+		d.Overlay = disk
+	}
+	if err != nil {
+		return err
+	}
 	q, err := m.describe(tools, accel)
 	if err != nil {
 		return err
 	}
+	q.Disks, q.Paused = []qemu.Disk{d}, paused
 	m.lab.pace.begin(accel)
-	vm, err := qemu.Start(ctx, tools, *q)
-	if err != nil {
+	// The machine outlives the step that starts it, but not the lab.
+	life, end := context.WithCancel(m.lab.life)
+	stop := context.AfterFunc(ctx, end)
+	vm, err := qemu.Start(life, tools, *q)
+	if stop(); err != nil {
+		end()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return err
 	}
+	go func() { <-vm.Done(); end() }()
 	m.vm, m.agent = vm, guest.New(vm.Channel(guest.PortName))
-	m.since, m.up = time.Now(), false
+	m.since, m.paused, m.up = time.Now(), paused, false
 	m.shell = guest.NewSessions(m.agent, vm.Channel(guest.SessionPort), func(ctx context.Context) bool {
 		open, err := vm.ChannelOpen(ctx, guest.SessionPort)
 		return open && err == nil
 	})
-	m.lab.config.Log.Add(Event{Machine: m.spec.Name, Kind: "power", Text: "is switched on"})
 	return nil
 }
 
 // describe is the machine for QEMU.
 func (m *Machine) describe(tools qemu.Tools, accel qemu.Accel) (*qemu.Machine, error) {
-	image, err := m.image()
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	q := &qemu.Machine{
-		Name: m.spec.Name, Arch: m.arch, Accel: accel, CPUs: m.spec.CPUs, Memory: m.spec.Memory, Log: m.log, Display: true,
-		Disks:    []qemu.Disk{{Path: image, Writable: m.spec.Persistent}},
+		Name: m.spec.Name, Arch: m.arch, Accel: accel, CPUs: m.spec.CPUs, Memory: m.Memory(), Log: m.log, Display: true,
 		Channels: []string{guest.PortName, guest.SessionPort}, Dir: m.lab.config.Own,
 	}
 	if m.spec.Direct {
@@ -198,29 +264,6 @@ func macOf(machine string, card int) string {
 	return fmt.Sprintf("52:54:%02x:%02x:%02x:%02x", h[0], h[1], h[2], card)
 }
 
-// image is the disk that the machine uses.
-func (m *Machine) image() (string, error) {
-	if !m.spec.Persistent {
-		return m.spec.Image, nil
-	}
-	if m.disk == "" && m.spec.Disk != "" {
-		if _, err := os.Stat(m.spec.Disk); err == nil {
-			m.disk = m.spec.Disk
-		}
-	}
-	if m.disk == "" {
-		name := m.spec.Disk
-		if name == "" {
-			name = m.lab.file(m.spec.Name + ".disk")
-		}
-		if err := copySparse(m.spec.Image, name); err != nil {
-			return "", diag.Failedf(diag.Pos{}, "machine %s: copy its disk: %w", m.spec.Name, err)
-		}
-		m.disk = name
-	}
-	return m.disk, nil
-}
-
 // on gives the running machine.
 func (m *Machine) on() (*qemu.VM, *guest.Agent, error) {
 	m.mu.Lock()
@@ -252,7 +295,7 @@ func (m *Machine) WaitAgent(ctx context.Context, limit time.Duration) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.up = true
+	m.up = m.vm == vm
 	return nil
 }
 
@@ -262,7 +305,7 @@ func (m *Machine) explain(vm *qemu.VM, err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if name, serr := m.Screenshot(ctx, "failed"); serr == nil {
-		e = e.WithNote("its screen is %s, its whole console %s", name, m.log.Name())
+		e = e.WithNote("its screen is %s, its whole console %s", name, m.log.name())
 	}
 	return e
 }
@@ -364,25 +407,43 @@ func (m *Machine) Reset(ctx context.Context) error {
 }
 
 // Pause stops the machine's processors, and Resume lets them go on.
-func (m *Machine) Pause(ctx context.Context) error {
-	vm, _, err := m.on()
-	if err != nil {
-		return err
-	}
-	return vm.Pause(ctx)
-}
+func (m *Machine) Pause(ctx context.Context) error { return m.setPaused(ctx, true) }
 
 // Resume undoes Pause.
-func (m *Machine) Resume(ctx context.Context) error {
+func (m *Machine) Resume(ctx context.Context) error { return m.setPaused(ctx, false) }
+
+func (m *Machine) setPaused(ctx context.Context, paused bool) error {
 	vm, _, err := m.on()
 	if err != nil {
 		return err
 	}
-	return vm.Resume(ctx)
+	if paused {
+		err = vm.Pause(ctx)
+	} else {
+		err = vm.Resume(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		m.paused = paused
+	}
+	return err
 }
 
 // PowerOff pulls the machine's plug.
 func (m *Machine) PowerOff() error {
+	m.power.Lock()
+	defer m.power.Unlock()
+	if _, _, err := m.on(); err != nil {
+		return nil
+	}
+	err := m.off()
+	m.lab.log(Event{Machine: m.spec.Name, Kind: "power", Text: "is off"})
+	return err
+}
+
+// off ends QEMU, if it runs.
+func (m *Machine) off() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.vm == nil {
@@ -390,8 +451,7 @@ func (m *Machine) PowerOff() error {
 	}
 	m.agent.Close()
 	err := m.vm.Close()
-	m.vm, m.agent = nil, nil
-	m.lab.config.Log.Add(Event{Machine: m.spec.Name, Kind: "power", Text: "is off"})
+	m.vm, m.agent, m.paused, m.up = nil, nil, false, false
 	return err
 }
 
@@ -408,9 +468,9 @@ func (m *Machine) ShutDown(ctx context.Context) error {
 }
 
 func (m *Machine) close() error {
-	err := errors.Join(m.PowerOff(), m.unplug())
-	if m.disk != "" && m.spec.Disk == "" {
-		err = errors.Join(err, os.Remove(m.disk))
+	errs := []error{m.PowerOff(), m.unplug()}
+	for _, d := range m.disks {
+		errs = append(errs, d.Close())
 	}
-	return err
+	return errors.Join(errs...)
 }

@@ -20,6 +20,7 @@ type Run struct {
 	profile *cluster.Profile // nil without one
 	nodes   map[string]string
 	current *Step
+	behind  func(context.Context, *Step) // called behind each of the suite's steps that holds; may be nil
 
 	mu    sync.Mutex
 	cases []Case
@@ -63,9 +64,12 @@ func (r *Run) All(ctx context.Context, steps []*Step) error {
 			c.Notes, c.Output = r.notes, r.said.String()
 			r.notes = nil
 			r.said.Reset()
-			r.lab.config.Log.Add(Event{Kind: "step", Text: c.Name, At: c.Start, Took: c.Took, Failed: c.Err != nil})
+			r.lab.log(Event{Kind: "step", Text: c.Name, At: c.Start, Took: c.Took, Failed: c.Err != nil})
 		}
 		r.cases = append(r.cases, c)
+		if failed == nil && r.behind != nil {
+			r.behind(ctx, s)
+		}
 	}
 	return failed
 }

@@ -36,55 +36,51 @@ type Runner struct {
 	Show func(suite string, e Event)
 }
 
-// job is a suite, or a twin of one, with its images.
+// job is a suite with its images.
 type job struct {
-	suite  *Suite
-	twin   *Twin
-	images []string
-	err    error       // why it has no images
-	edit   func(*Spec) // changes a machine before it is added; nil does not
+	suite   *Suite
+	twins   []*Twin
+	images  []string
+	err     error       // why it has no images
+	edit    func(*Spec) // changes a machine before it is added; nil does not
+	skipped string      // why it does not run
 }
 
 // Run runs suites and their twins, and gives their results in that order. The error is about what is no suite's own: images that
 // cannot be built.
 func (r *Runner) Run(ctx context.Context, suites []*Suite) ([]*Result, error) {
-	var jobs []job
+	jobs := make([]job, len(suites))
 	var wanted []*Suite
-	results := map[int]*Result{}
-	for _, s := range suites {
-		at := len(jobs)
-		jobs = append(jobs, job{suite: s})
-		if why := r.skip(s); why != "" {
-			results[at] = &Result{Suite: s, Skipped: why, Start: time.Now()}
+	for i, s := range suites {
+		jobs[i].suite = s
+		if jobs[i].skipped = r.skip(s); jobs[i].skipped != "" {
 			continue
 		}
 		wanted = append(wanted, s)
 		if r.Twins {
-			for _, t := range s.Twins {
-				jobs = append(jobs, job{suite: s, twin: t})
-			}
+			jobs[i].twins = s.Twins
 		}
 	}
 	if err := r.images(ctx, jobs, Chains(wanted)); err != nil {
 		return nil, err
 	}
-	out := make([]*Result, len(jobs))
+	results := make([][]*Result, len(jobs))
 	limit := make(chan struct{}, max(r.Parallel, 1))
 	var all sync.WaitGroup
 	for i, j := range jobs {
-		if results[i] != nil {
-			out[i] = results[i]
+		if j.skipped != "" {
+			results[i] = []*Result{{Suite: j.suite, Skipped: j.skipped, Start: time.Now()}}
 			continue
 		}
 		all.Add(1)
 		limit <- struct{}{}
 		go func() {
 			defer func() { <-limit; all.Done() }()
-			out[i] = r.one(ctx, j)
+			results[i] = r.suite(ctx, j)
 		}()
 	}
 	all.Wait()
-	return out, nil
+	return slices.Concat(results...), nil
 }
 
 // skip is why a suite cannot run here.
@@ -97,42 +93,97 @@ func (r *Runner) skip(s *Suite) string {
 	return ""
 }
 
-// one runs one suite on a lab of its own.
-func (r *Runner) one(ctx context.Context, j job) *Result {
-	res := &Result{Suite: j.suite, Twin: j.twin, Start: time.Now()}
+// trial is one run of a suite, or of a twin, in a lab.
+type trial struct {
+	res     *Result
+	log     *Timeline
+	lab     *Lab
+	profile *cluster.Profile
+	nodes   map[string]string
+}
+
+// trial prepares a run, whose result has a folder of its own.
+func (r *Runner) trial(s *Suite, twin *Twin) *trial {
+	res := &Result{Suite: s, Twin: twin}
 	res.Dir = filepath.Join(r.Dir, fileName(res.Name()))
-	log := NewTimeline(func(e Event) {
+	return &trial{res: res, log: NewTimeline(func(e Event) {
 		if r.Show != nil {
 			r.Show(res.Name(), e)
 		}
-	})
-	if res.Err = j.err; res.Err == nil {
-		res.Err = r.inLab(ctx, j, res, log)
-	}
-	res.Took = time.Since(res.Start)
-	res.Events = log.Events()
-	res.judge()
-	return res
+	})}
 }
 
-func (r *Runner) inLab(ctx context.Context, j job, res *Result, log *Timeline) (err error) {
-	l, err := New(Config{Tools: r.Tools, Dir: res.Dir, Scale: r.Scale, Seed: r.Seed, Log: log})
-	if err != nil {
-		return err
+// do runs something of a trial, and ends its result.
+func (t *trial) do(run func() error) {
+	t.res.Start = time.Now()
+	err := run()
+	t.res.Took = time.Since(t.res.Start)
+	t.end(err)
+}
+
+// end judges a result, with an error that is not one of its steps.
+func (t *trial) end(err error) {
+	t.res.Err = errors.Join(t.res.Err, err)
+	t.res.Events = t.log.Events()
+	t.res.judge()
+}
+
+// suite runs a suite and its twins.
+func (r *Runner) suite(ctx context.Context, j job) []*Result {
+	t := r.trial(j.suite, nil)
+	out := []*Result{t.res}
+	points := points{}
+	for _, twin := range j.twins {
+		points[twin.After] = errNotReached
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	profile, nodes, err := r.cable(l, j)
-	if err != nil {
-		return err
-	}
-	if j.suite.Capture {
-		for _, m := range l.Machines() {
-			for _, card := range sortedKeys(m.ports) {
-				if err := m.ports[card].Capture(l.file(m.Name() + "-" + card + ".pcap")); err != nil {
-					return err
-				}
-			}
+	t.do(func() error {
+		if j.err != nil {
+			return j.err
 		}
+		return r.first(ctx, j, t, points)
+	})
+	for _, twin := range j.twins {
+		tt := r.trial(j.suite, twin)
+		out = append(out, tt.res)
+		if t.res.Failed() {
+			tt.res.Start, tt.res.Dir, tt.res.Skipped = time.Now(), "", "the suite itself failed"
+			continue
+		}
+		tt.do(func() error { return r.twin(ctx, j, t.lab, tt, points) })
+	}
+	if t.lab != nil {
+		if err := t.lab.Close(); err != nil {
+			t.end(err)
+		}
+	}
+	return out
+}
+
+// first runs the suite itself, in a lab that stays for its twins.
+func (r *Runner) first(ctx context.Context, j job, t *trial, p points) error {
+	if err := r.build(ctx, j, t); err != nil {
+		return err
+	}
+	p.reached(ctx, t.lab, "")
+	return r.steps(ctx, t, j.suite.Steps, func(ctx context.Context, s *Step) {
+		if s.Name != "" {
+			p.reached(ctx, t.lab, s.Name)
+		}
+	})
+}
+
+// build makes a lab with the suite's machines, and boots them.
+func (r *Runner) build(ctx context.Context, j job, t *trial) error {
+	l, err := New(Config{Tools: r.Tools, Dir: t.res.Dir, Scale: r.Scale, Seed: r.Seed, Log: t.log})
+	if err != nil {
+		return err
+	}
+	t.lab = l
+	if t.profile, t.nodes, err = r.cable(l, j); err != nil {
+		return err
+	}
+	if err := capture(l, j.suite); err != nil {
+		return err
 	}
 	var first []*Machine
 	for i, m := range l.Machines() {
@@ -140,37 +191,125 @@ func (r *Runner) inLab(ctx context.Context, j job, res *Result, log *Timeline) (
 			first = append(first, m)
 		}
 	}
-	if err := l.Boot(ctx, first...); err != nil {
-		return err
+	return l.Boot(ctx, first...)
+}
+
+// capture keeps all frames of a suite that wants that.
+func capture(l *Lab, s *Suite) error {
+	if !s.Capture {
+		return nil
 	}
-	limit := l.pace.Limit(j.suite.Limit)
+	for _, m := range l.Machines() {
+		for _, card := range sortedKeys(m.ports) {
+			err := m.ports[card].StopCapture()
+			if err == nil {
+				err = m.ports[card].Capture(l.file(m.Name() + "-" + card + ".pcap"))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// steps runs steps in a trial's lab. behind, which may be nil, is called behind each that holds.
+func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func(context.Context, *Step)) error {
+	s := t.res.Suite
+	limit := t.lab.pace.Limit(s.Limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the suite's %s are over", limit.Round(time.Second)))
 	defer cancel()
-	run := NewRun(l, profile, nodes)
-	steps := j.suite.Steps
-	if j.twin != nil {
-		steps = j.twin.steps(j.suite)
-	}
+	run := NewRun(t.lab, t.profile, t.nodes)
+	run.behind = behind
 	failed := run.All(ctx, steps)
-	res.Cases = run.Cases()
-	res.Notes = append(res.Notes, fmt.Sprintf("limits were %.1f times those of machines with KVM", l.pace.Factor()))
-	if failed == nil && j.twin == nil {
-		res.Err = unexpectedDrops(l, j.suite)
-		err = res.Err
+	t.res.Cases = run.Cases()
+	t.res.Notes = append(t.res.Notes, fmt.Sprintf("limits were %.1f times those of machines with KVM", t.lab.pace.Factor()))
+	if failed == nil && t.res.Twin == nil {
+		t.res.Err = unexpectedDrops(t.lab, s)
 	}
 	if r.Stay != nil {
-		r.Stay(ctx, l, res)
+		r.Stay(ctx, t.lab, t.res)
+	}
+	return nil
+}
+
+// twin runs a twin from the state of the suite's own run where it begins to differ, or else in a lab of its own.
+func (r *Runner) twin(ctx context.Context, j job, l *Lab, t *trial, p points) error {
+	twin := t.res.Twin
+	why := p[twin.After]
+	if why == nil {
+		if why = p.again(ctx, l, t, twin.After); why == nil {
+			t.res.Notes = append(t.res.Notes, "it began with the state of the suite's own run "+stateOf(twin.After))
+			return r.steps(ctx, t, twin.steps(j.suite)[twin.at(j.suite):], nil)
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t.res.Notes = append(t.res.Notes, fmt.Sprintf("its machines were booted: the state of the suite's own run %s is not there: %v", stateOf(twin.After), why))
+	err := r.build(ctx, j, t)
+	if err == nil {
+		err = r.steps(ctx, t, twin.steps(j.suite), nil)
+	}
+	if t.lab != nil {
+		err = errors.Join(err, t.lab.Close())
 	}
 	return err
 }
 
+// at is the position of the suite's first step behind the twin's own.
+func (t *Twin) at(s *Suite) int {
+	if t.After == "" {
+		return 0
+	}
+	return 1 + slices.IndexFunc(s.Steps, func(st *Step) bool { return st.Name == t.After })
+}
+
 // steps are the suite's steps with the twin's own among them.
 func (t *Twin) steps(s *Suite) []*Step {
-	at := 0
-	if t.After != "" {
-		at = 1 + slices.IndexFunc(s.Steps, func(st *Step) bool { return st.Name == t.After })
-	}
+	at := t.at(s)
 	return slices.Concat(s.Steps[:at:at], t.Steps, s.Steps[at:])
+}
+
+// points are the steps behind which twins begin, "" for the start, and why there is no state of that moment; nil when there is.
+type points map[string]error
+
+var errNotReached = errors.New("the step was not reached")
+
+func stateOf(step string) string {
+	if step == "" {
+		return "after its boot"
+	}
+	return fmt.Sprintf("behind step %q", step)
+}
+
+// reached saves the lab's state when a twin begins there.
+func (p points) reached(ctx context.Context, l *Lab, step string) {
+	if _, wanted := p[step]; !wanted {
+		return
+	}
+	if p[step] = l.Save(ctx, step); p[step] != nil {
+		l.log(Event{Kind: "state", Text: p[step].Error(), Failed: true})
+	}
+}
+
+// again puts the state of a point back for a twin, whose results go to a folder of their own.
+func (p points) again(ctx context.Context, l *Lab, t *trial, step string) error {
+	if err := l.output(t.res.Dir, t.log); err != nil {
+		return err
+	}
+	t.lab = l
+	err := capture(l, t.res.Suite)
+	if err == nil {
+		err = l.Restore(ctx, step)
+	}
+	if err != nil {
+		for s := range p { // the lab is in no state at all now
+			p[s] = err
+		}
+		t.lab = nil
+	}
+	return err
 }
 
 // cable adds the suite's machines.

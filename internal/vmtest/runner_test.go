@@ -69,9 +69,12 @@ func TestRunner(t *testing.T) {
 				t.Error(res.Err)
 			}
 		}
+		if res.Skipped != "" {
+			state = "skipped: " + res.Skipped
+		}
 		got = append(got, res.Name()+" "+state)
 	}
-	if d := cmp.Diff([]string{"a failed", "a (t) failed", "needy skipped: k3s is not here", "b failed", "b (t) failed"}, got); d != "" {
+	if d := cmp.Diff([]string{"a failed", "a (t) skipped: the suite itself failed", "needy skipped: k3s is not here", "b failed", "b (t) skipped: the suite itself failed"}, got); d != "" {
 		t.Error(d)
 	}
 	want := [][]string{{"kas/base.yml", "kas/network/p.yml", "kas/node/one.yml"}, {"kas/base.yml", "kas/x.yml", "kas/network/p.yml", "kas/node/two.yml"}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -237,6 +238,9 @@ func (s *Suite) check(r *suiteReader) {
 			if name != "" && !titles[name] {
 				r.fail(t.Pos, "twin %q names a step %q, which the suite does not have", t.Name, name)
 			}
+		}
+		if slices.IndexFunc(s.Steps, func(st *Step) bool { return st.Name == t.Fails }) < t.at(s) {
+			r.fail(t.Pos, "twin %q breaks something after step %q, so that step %q cannot fail because of it", t.Name, t.After, t.Fails)
 		}
 	}
 	checkMachines(r, all, machines)

@@ -110,6 +110,7 @@ func TestBadSuites(t *testing.T) {
 		{head + "  - {heal: true, when: test -e /x}\n", "when is asked on a machine"},
 		{head + "  - {machine: a, power: of}\n", `power is "of"`},
 		{head + "  - {machine: a, run: x}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: z}]\n", `twin "t" names a step "z"`},
+		{head + "  - {machine: a, name: n, run: x}\n  - {machine: a, name: m, run: x}\ntwins: [{name: t, after: m, steps: [{machine: a, run: y}], fails: n}]\n", `twin "t" breaks something after step "m", so that step "n" cannot fail`},
 		{"machines: {all: {}}\nsteps: [{machine: all, run: x}]\n", "a machine is not called all"},
 		{"machines: {a: {cpu: 2}}\nsteps: []\n", `machines.a has no key "cpu"`},
 	} {

@@ -58,12 +58,18 @@ type Card struct {
 
 // Lab is machines and the switches between them.
 type Lab struct {
+	life     context.Context // of the machines
+	end      context.CancelFunc
+	out      sync.Mutex // for where results go
 	config   Config
 	pace     Pace
 	mu       sync.Mutex
 	switches map[string]*vswitch.Switch
 	machines map[string]*Machine
 	order    []string
+
+	states sync.Mutex        // held while a state is saved or put back
+	saved  map[string]*saved // by name
 }
 
 // New makes an empty lab.
@@ -74,7 +80,8 @@ func New(c Config) (*Lab, error) {
 	if c.Scale == 0 {
 		c.Scale = 1
 	}
-	return &Lab{config: c, pace: Pace{scale: c.Scale}, switches: map[string]*vswitch.Switch{}, machines: map[string]*Machine{}}, nil
+	life, end := context.WithCancel(context.Background())
+	return &Lab{life: life, end: end, config: c, pace: Pace{scale: c.Scale}, switches: map[string]*vswitch.Switch{}, machines: map[string]*Machine{}, saved: map[string]*saved{}}, nil
 }
 
 // Add describes a machine and plugs its cables in, without starting it.
@@ -130,17 +137,7 @@ func (l *Lab) switchOf(name string) *vswitch.Switch {
 
 // Boot starts machines, all at once, and waits until their agents answer.
 func (l *Lab) Boot(ctx context.Context, machines ...*Machine) error {
-	errs := make([]error, len(machines))
-	var all sync.WaitGroup
-	for i, m := range machines {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			errs[i] = m.Boot(ctx)
-		}()
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return each(machines, func(m *Machine) error { return m.Boot(ctx) })
 }
 
 // Close ends all machines and switches, and waits until nothing of them is left. It gives the first errors of captures.
@@ -149,6 +146,7 @@ func (l *Lab) Close() error {
 	for _, m := range l.Machines() {
 		errs = append(errs, m.close())
 	}
+	l.end()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, name := range sortedKeys(l.switches) {
@@ -158,7 +156,45 @@ func (l *Lab) Close() error {
 }
 
 // file is where something of the lab is kept.
-func (l *Lab) file(name string) string { return filepath.Join(l.config.Dir, name) }
+func (l *Lab) file(name string) string {
+	l.out.Lock()
+	defer l.out.Unlock()
+	return filepath.Join(l.config.Dir, name)
+}
+
+// log notes an event.
+func (l *Lab) log(e Event) {
+	l.out.Lock()
+	to := l.config.Log
+	l.out.Unlock()
+	to.Add(e)
+}
+
+// output lets consoles, captures, screenshots and events of what comes next go elsewhere.
+func (l *Lab) output(dir string, log *Timeline) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return diag.Failedf(diag.Pos{}, "make a folder for what the machines say: %w", err)
+	}
+	l.out.Lock()
+	l.config.Dir, l.config.Log = dir, log
+	l.out.Unlock()
+	var errs []error
+	for _, m := range l.Machines() {
+		errs = append(errs, m.log.open(l.file(m.Name()+".console")))
+	}
+	return errors.Join(errs...)
+}
+
+// allSwitches are the lab's switches.
+func (l *Lab) allSwitches() []*vswitch.Switch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []*vswitch.Switch
+	for _, name := range sortedKeys(l.switches) {
+		out = append(out, l.switches[name])
+	}
+	return out
+}
 
 func sortedKeys[V any](m map[string]V) []string {
 	var keys []string

@@ -271,35 +271,6 @@ func TestPace(t *testing.T) {
 	}
 }
 
-func TestCopySparse(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	from, to := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	f, err := os.Create(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, at := range []int64{0, 5 << 20, 9 << 20} {
-		if _, err := f.WriteAt([]byte("data"), at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(f.Truncate(16<<20), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if err := copySparse(from, to); err != nil {
-		t.Fatal(err)
-	}
-	a, _ := os.ReadFile(from)
-	b, _ := os.ReadFile(to)
-	if !slices.Equal(a, b) {
-		t.Error("the copy differs")
-	}
-	if err := copySparse(filepath.Join(dir, "none"), to); err == nil {
-		t.Error("nothing was copied")
-	}
-}
-
 func TestNetworkActions(t *testing.T) {
 	t.Parallel()
 	l, r := lab(t)

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,9 +26,12 @@ func (m *Machine) patience() string {
 
 // view is how QEMU sees the files of one running machine.
 type view struct {
-	code, vars     string // of the firmware
+	code           string // of the firmware
 	kernel, initrd string
 	disks          []string
+	overlayFD      map[int]int // by the disk's position, unless it is writable
+	varsFD         int         // the firmware's variables
+	pictureFD      int
 	serialFD       int // 0 when the console is the terminal
 	qmpFD          int
 	nicFD          map[int]int // by the card's position
@@ -48,6 +52,9 @@ func (m *Machine) args(v view) []string {
 	if m.NoReboot {
 		a = append(a, "-action", "reboot=shutdown")
 	}
+	if m.Paused {
+		a = append(a, "-S")
+	}
 	if m.debugExit {
 		a = append(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
 	}
@@ -57,7 +64,7 @@ func (m *Machine) args(v view) []string {
 	a = append(a, m.bootArgs(v)...)
 	a = append(a, m.consoleArgs(v)...)
 	if m.Display {
-		a = append(a, "-device", "virtio-gpu-pci")
+		a = append(a, "-device", "virtio-gpu-pci", "-add-fd", addFD(v.pictureFD))
 	}
 	if len(m.Channels) > 0 {
 		a = append(a, "-device", "virtio-serial-pci")
@@ -67,7 +74,7 @@ func (m *Machine) args(v view) []string {
 			"-device", fmt.Sprintf("virtserialport,chardev=channel%d,name=%s", i, escape(name)))
 	}
 	for i, d := range m.Disks {
-		a = append(a, diskArgs(i, d, v.disks[i])...)
+		a = append(a, diskArgs(i, d, v)...)
 	}
 	for i, n := range m.NICs {
 		a = append(a, nicArgs(i, n, v.nicFD[i])...)
@@ -79,7 +86,7 @@ func (m *Machine) bootArgs(v view) []string {
 	var a []string
 	if m.Firmware != nil {
 		a = append(a, "-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+escape(v.code),
-			"-drive", "if=pflash,unit=1,format=raw,file="+escape(v.vars))
+			"-add-fd", addFD(v.varsFD), "-drive", "if=pflash,unit=1,format=raw,auto-read-only=off,file="+nameFD(v.varsFD))
 	}
 	if m.Kernel != "" {
 		a = append(a, "-kernel", v.kernel)
@@ -105,18 +112,56 @@ func (m *Machine) consoleArgs(v view) []string {
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", v.qmpFD), "-mon", "chardev=qmp,mode=control")
 }
 
-func diskArgs(i int, d Disk, path string) []string {
-	drive := fmt.Sprintf("if=none,id=disk%d,format=raw,discard=unmap", i)
+// node is a block device's part in QEMU's words (qapi/block-core.json).
+type node struct {
+	Driver   string    `json:"driver"`
+	Name     string    `json:"node-name,omitempty"`
+	Filename string    `json:"filename,omitempty"`
+	ReadOnly bool      `json:"read-only,omitempty"`
+	Discard  string    `json:"discard,omitempty"`
+	Locking  string    `json:"locking,omitempty"`
+	Cache    *flushing `json:"cache,omitempty"`
+	File     *node     `json:"file,omitempty"`
+	Backing  *node     `json:"backing,omitempty"`
+}
+
+type flushing struct {
+	No bool `json:"no-flush"`
+}
+
+// diskNode is the name of a disk, by its position.
+func diskNode(i int) string { return fmt.Sprintf("disk%d", i) }
+
+func diskArgs(i int, d Disk, v view) []string {
+	image := &node{Driver: "raw", Discard: "unmap", File: &node{Driver: "file", Filename: v.disks[i], Discard: "unmap"}}
+	top := image
+	var a []string
 	if !d.Writable {
-		// What is written goes to an unlinked file, so nothing has to reach the medium.
-		drive += ",snapshot=on,cache=unsafe"
+		image.ReadOnly, image.Discard = true, ""
+		image.File.ReadOnly, image.File.Discard = true, ""
+		// What is written goes to a file without a name, so nothing has to reach the medium.
+		fast := &flushing{true}
+		fd := v.overlayFD[i]
+		a = append(a, "-add-fd", addFD(fd))
+		top = &node{Driver: "qcow2", Discard: "unmap", Cache: fast, Backing: image,
+			File: &node{Driver: "file", Filename: nameFD(fd), Discard: "unmap", Locking: "off", Cache: fast}}
 	}
-	device := fmt.Sprintf("virtio-blk-pci,drive=disk%d,bootindex=%d", i, i+1)
+	top.Name = diskNode(i)
+	text, err := json.Marshal(top)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	device := fmt.Sprintf("virtio-blk-pci,drive=%s,bootindex=%d", top.Name, i+1)
 	if d.Serial != "" {
 		device += ",serial=" + escape(d.Serial)
 	}
-	return []string{"-drive", drive + ",file=" + escape(path), "-device", device}
+	return append(a, "-blockdev", string(text), "-device", device)
 }
+
+// addFD makes a file that QEMU inherits one that it can open by [nameFD].
+func addFD(fd int) string { return fmt.Sprintf("fd=%d,set=%d", fd, fd) }
+
+func nameFD(fd int) string { return fmt.Sprintf("/dev/fdset/%d", fd) }
 
 func nicArgs(i int, n NIC, fd int) []string {
 	net := fmt.Sprintf("dgram,id=net%d,local.type=fd,local.str=%d", i, fd)

@@ -79,6 +79,21 @@ func keepLast(b []byte, n int) []byte {
 	return b
 }
 
+// keep and putBack are for states of the machine: the text that was there is part of them.
+func (c *Console) keep() (unread, recent []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.unread), bytes.Clone(c.recent)
+}
+
+func (c *Console) putBack(unread, recent []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unread, c.recent = bytes.Clone(unread), bytes.Clone(recent)
+	close(c.more)
+	c.more = make(chan struct{})
+}
+
 // Write types on the console.
 func (c *Console) Write(b []byte) (int, error) { return c.conn.Write(b) }
 

@@ -5,8 +5,7 @@ import (
 	"context"
 	"fmt"
 	"image/png"
-	"os"
-	"path/filepath"
+	"io"
 	"slices"
 
 	"n3x/internal/diag"
@@ -82,17 +81,26 @@ func (v *VM) Screenshot(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
+// maxPicture bounds what is read of a picture.
+const maxPicture = 64 << 20
+
 func (v *VM) screenshot(ctx context.Context) ([]byte, error) {
 	if !v.m.Display {
 		return nil, diag.Userf(diag.Pos{}, "it has no screen")
 	}
-	const picture = "screen.png"
-	name := filepath.Join(v.dir, picture)
-	defer os.Remove(name)
-	if err := v.QMP(ctx, "screendump", map[string]string{"filename": filepath.Join(v.scratch, picture), "format": "png"}, nil); err != nil {
+	v.looking.Lock()
+	defer v.looking.Unlock()
+	// QEMU's descriptor has its place in the file.
+	if _, err := v.theirPicture.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(name)
+	if err := v.picture.Truncate(0); err != nil {
+		return nil, err
+	}
+	if err := v.QMP(ctx, "screendump", map[string]string{"filename": nameFD(v.shown), "format": "png"}, nil); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.NewSectionReader(v.picture, 0, maxPicture))
 	if err != nil {
 		return nil, err
 	}

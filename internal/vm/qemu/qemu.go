@@ -74,7 +74,8 @@ type Machine struct {
 
 	Display  bool   // a screen, so that there is something for [VM.Screenshot]
 	NoReboot bool   // a reboot of the guest ends the machine
-	Dir      string // where the machine's own files are kept while it runs; "" is /var/tmp
+	Paused   bool   // it does not run before [VM.Resume]
+	Dir      string // where the machine's own files are while it runs, without names; "" is /var/tmp
 
 	debugExit bool // a write to the port 0xf4 ends QEMU with a status of the guest's choice
 }
@@ -91,8 +92,11 @@ type Firmware struct {
 // Disk is a virtio disk with a raw image.
 type Disk struct {
 	Path     string
-	Writable bool   // changes go into the file; otherwise they are dropped when the machine ends
-	Serial   string // shown to the guest as /dev/disk/by-id/virtio-<serial>
+	Writable bool // changes go into the file itself, which then has no states to save ([VM.Save])
+	// Overlay takes the changes when the disk is not writable. It is [NewOverlay]'s, and can be used by another machine later, but not at the
+	// same time; the caller closes it. nil drops them when the machine ends.
+	Overlay *os.File
+	Serial  string // shown to the guest as /dev/disk/by-id/virtio-<serial>
 }
 
 // NIC is a virtio network card.

@@ -110,34 +110,24 @@ func (t Tools) shown(path string, n int) string {
 	return filepath.Join(filesDir, strconv.Itoa(n), filepath.Base(path))
 }
 
-// scratch is where QEMU sees the machine's own folder.
-func (t Tools) scratch(dir string) string {
-	if len(t.Layers) == 0 {
-		return dir
-	}
-	return "/tmp/scratch"
-}
-
-// command is a command that runs QEMU. shared are the host's files and where QEMU sees them; dir is its folder for
-// temporary files.
-func (t Tools) command(a arch.Arch, dir string, shared map[string]string) (*sandbox.Cmd, error) {
+// command is a command that runs QEMU. shared are the host's files and where QEMU sees them.
+func (t Tools) command(a arch.Arch, shared map[string]string) (*sandbox.Cmd, error) {
 	program := t.Program(a)
 	if program == "" {
 		return nil, diag.Userf(diag.Pos{}, "qemu-system-%s is not found", a.QEMU()).
 			WithHint("install it (Debian: apt install %s)", Packages(a)[0])
 	}
 	if len(t.Layers) == 0 {
-		return &sandbox.Cmd{Argv: []string{program}, Env: append(slices.Clone(t.Env), "TMPDIR="+t.scratch(dir)), Host: true}, nil
+		return &sandbox.Cmd{Argv: []string{program}, Env: slices.Clone(t.Env), Host: true}, nil
 	}
 	mounts := append([]sandbox.Mount{{Type: sandbox.Overlay, Target: "/", Lower: t.Layers}}, sandbox.System()...)
-	mounts = append(mounts, sandbox.Mount{Type: sandbox.Bind, Source: dir, Target: t.scratch(dir)})
 	for _, src := range slices.Sorted(maps.Keys(shared)) {
 		mounts = append(mounts, sandbox.Mount{Type: sandbox.Bind, Source: src, Target: shared[src]})
 	}
 	if _, err := os.Stat(kvmDevice); err == nil {
 		mounts = append(mounts, sandbox.Mount{Type: sandbox.Bind, Source: kvmDevice, Target: kvmDevice})
 	}
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=" + t.scratch(dir)}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	return &sandbox.Cmd{Argv: []string{program}, Env: env, Mounts: mounts, Network: true, KeepGroups: true, KeepSync: true}, nil
 }
 

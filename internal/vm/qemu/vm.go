@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,8 +27,6 @@ const quitGrace = 5 * time.Second
 // VM is a running machine.
 type VM struct {
 	m       Machine
-	dir     string // the machine's own folder
-	scratch string // and where QEMU sees it
 	cmd     *sandbox.Cmd
 	cancel  context.CancelFunc
 	console *Console
@@ -37,28 +35,31 @@ type VM struct {
 	done    chan struct{}       // closed when QEMU and all that belongs to it is gone
 	err     error               // why it ended; valid after done
 	closing chan struct{}       // closed when Close was called
+	jobs    atomic.Int64        // how many were begun
+
+	looking               sync.Mutex // held while a picture is taken
+	picture, theirPicture *os.File   // where QEMU writes what the screen shows, and with what descriptor; nil without a screen
+	shown                 int        // the number by which QEMU knows it
 }
 
 // Start runs the machine. It ends when the guest powers off, by [VM.Close], or when ctx ends.
 func Start(ctx context.Context, t Tools, m Machine) (*VM, error) {
 	m = m.withDefaults()
-	dir, err := m.check()
-	if err != nil {
+	if err := m.check(); err != nil {
 		closeAll(m.sockets())
 		return nil, err
 	}
-	v := &VM{m: m, dir: dir, scratch: t.scratch(dir), ports: map[string]net.Conn{}, done: make(chan struct{}), closing: make(chan struct{})}
-	inherit, err := v.prepare(t, dir)
+	v := &VM{m: m, ports: map[string]net.Conn{}, done: make(chan struct{}), closing: make(chan struct{})}
+	inherit, err := v.prepare(t)
 	if err != nil {
 		closeAll(inherit)
 		closeAll(m.sockets())
 		v.closeChannels()
-		os.RemoveAll(dir)
 		return nil, err
 	}
 	run, cancel := context.WithCancel(ctx)
 	v.cancel = cancel
-	go v.run(run, dir, inherit)
+	go v.run(run, inherit)
 	if v.console != nil {
 		go v.console.read()
 	}
@@ -100,29 +101,16 @@ func (m *Machine) sockets() []*os.File {
 	return all
 }
 
-// check refuses wrong descriptions, and makes the machine's folder.
-func (m *Machine) check() (dir string, err error) {
+// check refuses wrong descriptions.
+func (m *Machine) check() error {
 	if err := m.validate(); err != nil {
-		return "", err
+		return err
 	}
-	if err := m.absolute(); err != nil {
-		return "", err
-	}
-	pattern := "n3x-" + filepath.Base(m.Name) + "-"
-	if m.Dir == "" { // what guests write is too much for a /tmp in memory
-		if dir, err = os.MkdirTemp("/var/tmp", pattern); err == nil {
-			return dir, nil
-		}
-	}
-	dir, err = os.MkdirTemp(m.Dir, pattern)
-	if err != nil {
-		return "", diag.Failedf(diag.Pos{}, "start machine %s: %w", m.Name, err)
-	}
-	return dir, nil
+	return m.absolute()
 }
 
 // prepare makes the machine's own files, its channels and its command. inherit are the descriptors that QEMU gets.
-func (v *VM) prepare(t Tools, dir string) (inherit []*os.File, err error) {
+func (v *VM) prepare(t Tools) (inherit []*os.File, err error) {
 	m := &v.m
 	shared := map[string]string{}
 	see := func(path string) string {
@@ -134,49 +122,29 @@ func (v *VM) prepare(t Tools, dir string) (inherit []*os.File, err error) {
 		}
 		return shared[path]
 	}
-	w := view{kernel: see(m.Kernel), initrd: see(m.Initrd), nicFD: map[int]int{}}
-	if m.Firmware != nil {
-		vars := filepath.Join(dir, "vars.fd")
-		if err := copyFile(m.Firmware.Vars, vars); err != nil {
-			return nil, diag.Failedf(diag.Pos{}, "start machine %s: copy firmware variables: %w", m.Name, err)
-		}
-		w.code, w.vars = see(m.Firmware.Code), see(vars)
-	}
+	w := view{kernel: see(m.Kernel), initrd: see(m.Initrd), nicFD: map[int]int{}, overlayFD: map[int]int{}}
 	for _, d := range m.Disks {
 		w.disks = append(w.disks, see(d.Path))
+	}
+	if m.Firmware != nil {
+		w.code = see(m.Firmware.Code)
 	}
 	add := func(f *os.File) int {
 		inherit = append(inherit, f)
 		return firstFD + len(inherit) - 1
 	}
-	if m.Terminal == nil {
-		ours, theirs, err := channel()
-		if err != nil {
-			return inherit, err
-		}
-		v.console = newConsole(ours, m.Log, v.done)
-		w.serialFD = add(theirs)
-	}
-	ours, theirs, err := channel()
-	if err != nil {
+	if err := v.channels(&w, add); err != nil {
 		return inherit, err
 	}
-	v.qmp = newQMP(ours)
-	w.qmpFD = add(theirs)
-	for _, name := range m.Channels {
-		ours, theirs, err := channel()
-		if err != nil {
-			return inherit, err
-		}
-		v.ports[name] = ours
-		w.channelFD = append(w.channelFD, add(theirs))
+	if err := v.files(&w, add); err != nil {
+		return inherit, diag.Failedf(diag.Pos{}, "start machine %s: %w", m.Name, err)
 	}
 	for i, n := range m.NICs {
 		if n.Socket != nil {
 			w.nicFD[i] = add(n.Socket)
 		}
 	}
-	v.cmd, err = t.command(m.Arch, dir, shared)
+	v.cmd, err = t.command(m.Arch, shared)
 	if err != nil {
 		return inherit, err
 	}
@@ -189,8 +157,83 @@ func (v *VM) prepare(t Tools, dir string) (inherit []*os.File, err error) {
 	return inherit, nil
 }
 
+// channels makes the sockets between QEMU and this process.
+func (v *VM) channels(w *view, add func(*os.File) int) error {
+	if v.m.Terminal == nil {
+		ours, theirs, err := channel()
+		if err != nil {
+			return err
+		}
+		v.console = newConsole(ours, v.m.Log, v.done)
+		w.serialFD = add(theirs)
+	}
+	ours, theirs, err := channel()
+	if err != nil {
+		return err
+	}
+	v.qmp = newQMP(ours)
+	w.qmpFD = add(theirs)
+	for _, name := range v.m.Channels {
+		ours, theirs, err := channel()
+		if err != nil {
+			return err
+		}
+		v.ports[name] = ours
+		w.channelFD = append(w.channelFD, add(theirs))
+	}
+	return nil
+}
+
+// files makes the machine's files without names.
+func (v *VM) files(w *view, add func(*os.File) int) error {
+	m := &v.m
+	if m.Firmware != nil {
+		vars, err := unnamedCopy(m.Dir, m.Firmware.Vars)
+		if err != nil {
+			return fmt.Errorf("copy firmware variables: %w", err)
+		}
+		w.varsFD = add(vars)
+	}
+	for i, d := range m.Disks {
+		if d.Writable {
+			continue
+		}
+		overlay, err := m.overlay(d)
+		if err != nil {
+			return err
+		}
+		w.overlayFD[i] = add(overlay)
+	}
+	if !m.Display {
+		return nil
+	}
+	var err error
+	if v.picture, err = unnamed(m.Dir); err != nil {
+		return err
+	}
+	theirs, err := writeOnly(v.picture)
+	if err != nil {
+		return err
+	}
+	w.pictureFD = add(theirs)
+	v.theirPicture, v.shown = theirs, w.pictureFD
+	return nil
+}
+
+// overlay is a descriptor of where the changes of a disk go.
+func (m *Machine) overlay(d Disk) (*os.File, error) {
+	if d.Overlay != nil {
+		return duplicate(d.Overlay)
+	}
+	st, err := os.Stat(d.Path)
+	if err != nil {
+		return nil, err
+	}
+	return NewOverlay(m.Dir, st.Size())
+}
+
 // run is QEMU's life.
-func (v *VM) run(ctx context.Context, dir string, inherit []*os.File) {
+func (v *VM) run(ctx context.Context, inherit []*os.File) {
 	restore := func() {}
 	if t := v.m.Terminal; t != nil && term.IsTerminal(int(t.In.Fd())) {
 		// QEMU makes the terminal raw; when it is killed, nobody else would undo that.
@@ -218,9 +261,6 @@ func (v *VM) run(ctx context.Context, dir string, inherit []*os.File) {
 		v.console.finish()
 	}
 	v.closeChannels()
-	if err := os.RemoveAll(dir); err != nil && v.err == nil {
-		v.err = err
-	}
 	v.cancel()
 	close(v.done)
 }
@@ -272,6 +312,9 @@ func (v *VM) Close() error {
 }
 
 func (v *VM) closeChannels() {
+	if v.picture != nil {
+		v.picture.Close()
+	}
 	if v.console != nil {
 		v.console.conn.Close()
 	}
@@ -304,18 +347,4 @@ func channel() (ours net.Conn, theirs *os.File, err error) {
 		return nil, nil, fmt.Errorf("make a channel to QEMU: %w", err)
 	}
 	return ours, theirs, nil
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
 }
