@@ -1,8 +1,8 @@
 package vmtest
 
 import (
-	"errors"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"strings"

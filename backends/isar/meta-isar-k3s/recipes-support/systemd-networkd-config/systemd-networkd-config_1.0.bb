@@ -21,4 +21,21 @@ do_install() {
     if [ -z "$found" ]; then
         bbfatal "profile ${NETWORKD_PROFILE} has no network files for node ${NETWORKD_NODE_NAME}; is it in profiles/${NETWORKD_PROFILE}.yaml, and was n3x cluster render run?"
     fi
+
+    # network-online.target waits for each interface with addresses by its name: VLANs do not exist yet when the bond or card below them is up,
+    # and would not be waited for. Slow machines need more than the usual two minutes.
+    online=
+    for f in "$src"/*.network; do
+        if grep -qE '^(Address=|DHCP=(yes|ipv4|ipv6))' "$f" && ! grep -qx 'RequiredForOnline=no' "$f"; then
+            online="$online --interface=$(sed -n 's/^Name=//p' "$f")"
+        fi
+    done
+    if [ -n "$online" ]; then
+        install -d ${D}/usr/lib/systemd/system/systemd-networkd-wait-online.service.d
+        cat > ${D}/usr/lib/systemd/system/systemd-networkd-wait-online.service.d/50-profile.conf << END
+[Service]
+ExecStart=
+ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --timeout=300$online
+END
+    fi
 }
