@@ -19,12 +19,12 @@ import (
 
 // testFlags are the flags of `n3x test`.
 type testFlags struct {
-	list, offline, direct, noTwins bool
-	junit, report, output          string
-	images, overlays               []string
-	parallel                       int
-	scale                          float64
-	seed                           uint64
+	list, schema, offline, direct, noTwins bool
+	junit, report, output                  string
+	images, overlays                       []string
+	parallel                               int
+	scale                                  float64
+	seed                                   uint64
 }
 
 // suiteFolders are where a project's suites are.
@@ -46,6 +46,7 @@ Results, consoles and pictures are left in build/test-results.`,
 		RunE:    func(c *cobra.Command, args []string) error { return a.runTest(c.Context(), args, &f) },
 	}
 	c.Flags().BoolVar(&f.list, "list", false, "list the suites, and run none")
+	c.Flags().BoolVar(&f.schema, "schema", false, "print the JSON schema of suites, for editors, and run none")
 	c.Flags().StringVar(&f.junit, "junit", "", "also write the results there, as JUnit's XML")
 	c.Flags().StringVar(&f.report, "report", "", "also write the results there, as one HTML page")
 	c.Flags().StringVar(&f.output, "output", "", "the folder for results instead of build/test-results; what is in it of an earlier run is replaced")
@@ -268,6 +269,10 @@ func exists(path string) bool {
 }
 
 func (a *app) runTest(ctx context.Context, args []string, f *testFlags) error {
+	if f.schema {
+		_, err := a.stdout.Write(vmtest.Schema())
+		return err
+	}
 	p, err := a.planTests(args, f)
 	if err != nil {
 		return err

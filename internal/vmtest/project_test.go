@@ -35,3 +35,12 @@ func TestProjectSuites(t *testing.T) {
 		}
 	}
 }
+
+// TestSchemaFile compares the schema that lies beside the project's suites with the rules.
+func TestSchemaFile(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../backends/isar/tests/suite.schema.json")
+	if err != nil || string(data) != string(Schema()) {
+		t.Errorf("backends/isar/tests/suite.schema.json is not what the rules say (%v); type: ./n3x test --schema > backends/isar/tests/suite.schema.json", err)
+	}
+}
