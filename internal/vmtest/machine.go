@@ -21,9 +21,6 @@ import (
 	"n3x/internal/vm/vswitch"
 )
 
-// bootLimit is how long a machine with KVM may take until its agent answers.
-const bootLimit = 60 * time.Second
-
 // Machine is a machine of a lab. It can be on or off; its cables stay.
 type Machine struct {
 	lab  *Lab
@@ -107,26 +104,15 @@ func (m *Machine) Port(card string) (*vswitch.Port, error) {
 	return nil, diag.Userf(diag.Pos{}, "machine %s has no network card %q; it has: %s", m.spec.Name, card, strings.Join(sortedKeys(m.ports), ", "))
 }
 
-// Boot starts the machine and waits until its agent answers.
-func (m *Machine) Boot(ctx context.Context) error {
-	start := time.Now()
-	if err := m.Start(ctx); err != nil {
-		return err
-	}
-	if err := m.WaitAgent(ctx, bootLimit); err != nil {
-		return err
-	}
-	m.lab.pace.booted(time.Since(start))
-	m.lab.log(Event{Machine: m.spec.Name, Kind: "boot", Text: "is up", Took: time.Since(start)})
-	return nil
-}
-
 // Start starts the machine without waiting for its system.
 func (m *Machine) Start(ctx context.Context) error {
 	m.power.Lock()
 	defer m.power.Unlock()
 	if vm, _, err := m.on(); err == nil && !ended(vm) {
 		return diag.Userf(diag.Pos{}, "machine %s is on already", m.spec.Name)
+	}
+	if err := m.lab.ready(m); err != nil {
+		return err
 	}
 	disk := m.disk
 	if !m.spec.Persistent {
@@ -274,42 +260,6 @@ func (m *Machine) on() (*qemu.VM, *guest.Agent, error) {
 	return m.vm, m.agent, nil
 }
 
-// WaitAgent waits until the machine's agent answers. The error of one that does not has the console's last lines and a picture.
-func (m *Machine) WaitAgent(ctx context.Context, limit time.Duration) error {
-	vm, agent, err := m.on()
-	if err != nil {
-		return err
-	}
-	limit = m.lab.pace.Limit(limit)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s are over", limit.Round(time.Second)))
-	defer cancel()
-	go func() {
-		select {
-		case <-vm.Done(): // nobody will answer any more
-			agent.Close()
-		case <-ctx.Done():
-		}
-	}()
-	if err := agent.Wait(ctx); err != nil {
-		return m.explain(vm, fmt.Errorf("machine %s does not come up: %w", m.spec.Name, err))
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.up = m.vm == vm
-	return nil
-}
-
-// explain adds to an error what can be seen of the machine.
-func (m *Machine) explain(vm *qemu.VM, err error) error {
-	e := diag.Failedf(diag.Pos{}, "%w", err).WithNote("its console ends with\n%s", vm.Console().Recent(15))
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if name, serr := m.Screenshot(ctx, "failed"); serr == nil {
-		e = e.WithNote("its screen is %s, its whole console %s", name, m.log.name())
-	}
-	return e
-}
-
 // Screenshot keeps a picture of the machine's screen and gives the file's name.
 func (m *Machine) Screenshot(ctx context.Context, name string) (string, error) {
 	vm, _, err := m.on()
@@ -332,7 +282,7 @@ func (m *Machine) Run(ctx context.Context, c guest.Command) (guest.Result, error
 	}
 	r, err := agent.Run(ctx, c)
 	if err != nil {
-		err = fmt.Errorf("machine %s: %w", m.spec.Name, err)
+		err = fmt.Errorf("machine %s: %w", m.spec.Name, m.whyEnded(err))
 	}
 	return r, err
 }

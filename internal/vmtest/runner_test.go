@@ -33,7 +33,7 @@ const twoNodes = "profile: p\noverlays: [kas/base.yml]\nmachines: {one: {}, b: {
 func TestRunner(t *testing.T) {
 	t.Parallel()
 	image := filepath.Join(t.TempDir(), "x.wic")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
+	if err := os.WriteFile(image, emptyDisk(4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var built [][]string
@@ -94,7 +94,7 @@ func TestRunner(t *testing.T) {
 func TestRunnerNames(t *testing.T) {
 	t.Parallel()
 	image := filepath.Join(t.TempDir(), "x.wic")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
+	if err := os.WriteFile(image, emptyDisk(4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := &Runner{Profiles: []*cluster.Profile{profile(t)}, Dir: t.TempDir(), Build: func(_ context.Context, c [][]string) ([]Image, error) {
@@ -155,7 +155,7 @@ func TestOpen(t *testing.T) {
 	}}
 	dir := t.TempDir()
 	image := filepath.Join(dir, "x.wic")
-	if err := os.WriteFile(image, make([]byte, 4096), 0o600); err != nil {
+	if err := os.WriteFile(image, emptyDisk(4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := &Suite{Name: "s", Profile: "p", Machines: []MachineDef{{Name: "one", Image: image}, {Name: "two", Image: image}}}

@@ -20,7 +20,7 @@ func stuckImage(t *testing.T) string {
 	kernel[0x1f1], kernel[0x211] = 1, 1 // sectors of its setup; loaded high
 	copy(kernel[0x202:], "HdrS\x03\x02")
 	copy(kernel[0x22c:], "\xff\xff\xff\x37") // how high an initrd may lie
-	for name, data := range map[string][]byte{"x.wic": make([]byte, 1<<20), "x-vmlinuz": kernel, "x-initrd.img": make([]byte, 512)} {
+	for name, data := range map[string][]byte{"x.wic": emptyDisk(1 << 20), "x-vmlinuz": kernel, "x-initrd.img": make([]byte, 512)} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}

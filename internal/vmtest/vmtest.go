@@ -19,6 +19,7 @@ import (
 	"n3x/internal/arch"
 	"n3x/internal/cluster"
 	"n3x/internal/diag"
+	"n3x/internal/host"
 	"n3x/internal/vm/qemu"
 	"n3x/internal/vm/vswitch"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	Seed  uint64                                          // decides which frames are lost
 	Own   string                                          // where machines keep files of their own while they run; "" is /var/tmp
 	Log   *Timeline                                       // receives what happens; nil is silent
+	Host  host.Host                                       // whose memory machines may take; the zero one is this one
 }
 
 // Spec describes a machine.
@@ -137,6 +139,9 @@ func (l *Lab) switchOf(name string) *vswitch.Switch {
 
 // Boot starts machines, all at once, and waits until their agents answer.
 func (l *Lab) Boot(ctx context.Context, machines ...*Machine) error {
+	if err := l.ready(machines...); err != nil {
+		return err
+	}
 	return each(machines, func(m *Machine) error { return m.Boot(ctx) })
 }
 

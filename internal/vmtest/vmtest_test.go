@@ -3,10 +3,13 @@ package vmtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +25,15 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	if dir, name, ok := strings.Cut(os.Getenv(leakVar), ":"); ok {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		if err := playLab(ctx, dir, name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -46,6 +58,13 @@ func profile(t *testing.T) *cluster.Profile {
 	return p
 }
 
+// emptyDisk is a disk whose partition table has nothing in it.
+func emptyDisk(size int) []byte {
+	disk := make([]byte, size)
+	disk[510], disk[511] = 0x55, 0xaa
+	return disk
+}
+
 // lab has the two nodes of the profile, off: their disks are empty files.
 func lab(t *testing.T) (*Lab, *Run) {
 	t.Helper()
@@ -63,7 +82,7 @@ func lab(t *testing.T) (*Lab, *Run) {
 		}
 	})
 	image := filepath.Join(dir, "x.wic")
-	if err := os.WriteFile(image, make([]byte, 4096), 0o600); err != nil {
+	if err := os.WriteFile(image, emptyDisk(4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	nodes := map[string]string{}
@@ -110,7 +129,7 @@ func TestLab(t *testing.T) {
 		t.Error(err)
 	}
 	image := filepath.Join(t.TempDir(), "x.wic")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
+	if err := os.WriteFile(image, emptyDisk(4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, cards := range [][]Card{{{Name: "wlan0"}}, {{Name: "eth01"}}, {{Name: "eth99"}}, {{Name: "eth1"}, {Name: "eth1"}}, {{Name: "eth1", Port: vswitch.PortConfig{Access: 9999}}}} {

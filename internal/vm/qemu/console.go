@@ -29,6 +29,7 @@ type Console struct {
 	unread []byte        // not yet consumed by WaitFor
 	recent []byte        // the last output, consumed or not, for messages and viewers
 	total  int64         // how much came so far
+	boot   int64         // where the output of the last boot begins
 	more   chan struct{} // closed and replaced when something comes
 }
 

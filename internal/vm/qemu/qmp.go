@@ -10,10 +10,11 @@ import (
 	"sync"
 )
 
-// qmp is the control channel. Requests are made one at a time; events are dropped.
+// qmp is the control channel. Requests are made one at a time.
 type qmp struct {
-	conn net.Conn
-	once sync.Once
+	conn  net.Conn
+	once  sync.Once
+	event func(name string) // called for each event; nil drops them
 
 	mu      sync.Mutex // held during a request
 	next    int
@@ -48,6 +49,9 @@ func (q *qmp) receive() {
 			return
 		}
 		if msg.Event != "" {
+			if q.event != nil {
+				q.event(msg.Event)
+			}
 			continue
 		}
 		q.answers <- msg

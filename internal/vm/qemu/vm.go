@@ -172,6 +172,11 @@ func (v *VM) channels(w *view, add func(*os.File) int) error {
 		return err
 	}
 	v.qmp = newQMP(ours)
+	v.qmp.event = func(name string) {
+		if name == "RESET" && v.console != nil {
+			v.console.booted()
+		}
+	}
 	w.qmpFD = add(theirs)
 	for _, name := range v.m.Channels {
 		ours, theirs, err := channel()
