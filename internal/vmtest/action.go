@@ -275,13 +275,13 @@ func (p *Partition) Act(_ context.Context, r *Run, _ *Machine) error {
 	groups := map[*vswitch.Port]int{}
 	for i, g := range p.Groups {
 		for _, name := range g {
-			m, err := r.lab.Machine(name)
+			ports, err := r.lab.portsOf(name)
 			if err != nil {
 				return err
 			}
-			for _, port := range m.ports {
+			for _, port := range ports {
 				if _, twice := groups[port]; twice {
-					return diag.Userf(diag.Pos{}, "machine %s is in two groups", name)
+					return diag.Userf(diag.Pos{}, "%s is in two groups", name)
 				}
 				groups[port] = i
 			}

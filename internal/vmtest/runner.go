@@ -199,6 +199,11 @@ func capture(l *Lab, s *Suite) error {
 	if !s.Capture {
 		return nil
 	}
+	for _, server := range l.allServices() {
+		if err := errors.Join(server.port.StopCapture(), server.port.Capture(l.file(fileName(server.Name())+".pcap"))); err != nil {
+			return err
+		}
+	}
 	for _, m := range l.Machines() {
 		for _, card := range sortedKeys(m.ports) {
 			err := m.ports[card].StopCapture()
@@ -223,6 +228,8 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 	run.behind = behind
 	failed := run.All(ctx, steps)
 	t.res.Cases = run.Cases()
+	leases, err := t.lab.leases()
+	t.res.Notes = append(t.res.Notes, leases...)
 	t.res.Notes = append(t.res.Notes, fmt.Sprintf("limits were %.1f times those of machines with KVM", t.lab.pace.Factor()))
 	if failed == nil && t.res.Twin == nil {
 		t.res.Err = unexpectedDrops(t.lab, s)
@@ -230,7 +237,7 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 	if r.Stay != nil {
 		r.Stay(ctx, t.lab, t.res)
 	}
-	return nil
+	return err
 }
 
 // twin runs a twin from the state of the suite's own run where it begins to differ, or else in a lab of its own.
@@ -339,6 +346,9 @@ func (r *Runner) cable(l *Lab, j job) (*cluster.Profile, map[string]string, erro
 		if _, err := l.Add(spec); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := j.suite.serve(l, profile, nodes); err != nil {
+		return nil, nil, err
 	}
 	return profile, nodes, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"n3x/internal/diag"
+	"n3x/internal/vm/netserve"
 	"n3x/internal/vm/qemu"
 	"n3x/internal/vm/vswitch"
 )
@@ -18,6 +19,7 @@ import (
 type saved struct {
 	machines map[*Machine]*savedMachine
 	switches map[*vswitch.Switch]vswitch.State
+	services map[*service]netserve.State
 }
 
 // savedMachine is a machine's state at a moment.
@@ -46,7 +48,7 @@ func (l *Lab) Save(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.pace.Limit(stateLimit))
 	defer cancel()
-	s := &saved{machines: map[*Machine]*savedMachine{}, switches: map[*vswitch.Switch]vswitch.State{}}
+	s := &saved{machines: map[*Machine]*savedMachine{}, switches: map[*vswitch.Switch]vswitch.State{}, services: map[*service]netserve.State{}}
 	all := l.Machines()
 	for _, m := range all {
 		s.machines[m] = m.before(ctx)
@@ -61,6 +63,9 @@ func (l *Lab) Save(ctx context.Context, name string) error {
 	}
 	for _, sw := range l.allSwitches() {
 		s.switches[sw] = sw.State()
+	}
+	for _, server := range l.allServices() {
+		s.services[server] = server.State()
 	}
 	err = errors.Join(err, each(all, func(m *Machine) error { return m.goOn(ctx, s.machines[m]) }))
 	if err != nil {
@@ -99,6 +104,11 @@ func (l *Lab) Restore(ctx context.Context, name string) error {
 	for _, sw := range l.allSwitches() {
 		if st, known := s.switches[sw]; known {
 			err = errors.Join(err, sw.PutBack(st))
+		}
+	}
+	for _, server := range l.allServices() {
+		if st, known := s.services[server]; known {
+			server.PutBack(st)
 		}
 	}
 	for _, m := range all {

@@ -16,7 +16,8 @@ type Suite struct {
 	Profile  string   // the profile whose nodes the machines are; "" is none
 	Overlays []string // of all machines' images; those of profile and node come behind
 	Machines []MachineDef
-	Needs    []string // what must be there, or the suite is skipped with the reason: k3s
+	Services []*Service // besides those of the profile
+	Needs    []string   // what must be there, or the suite is skipped with the reason: k3s
 	Limit    time.Duration
 	Capture  bool     // keeps all frames
 	Drops    []string // reasons for which the switch may drop frames

@@ -57,7 +57,7 @@ func (r *suiteReader) suite(file string, root *yaml.Node) *Suite {
 		Description: word(root.Lookup("description")), Tags: words(root.Lookup("tags")), Profile: word(root.Lookup("profile")),
 		Overlays: words(root.Lookup("overlays")), Needs: words(root.Lookup("needs")), Limit: span(root.Lookup("limit")),
 		Capture: truth(root.Lookup("capture")), Drops: words(root.Lookup("drops")),
-		Steps: r.steps(root.Lookup("steps")),
+		Services: r.services(root), Steps: r.steps(root.Lookup("steps")),
 	}
 	if s.Limit == 0 {
 		s.Limit = suiteLimit
@@ -117,9 +117,13 @@ func (r *suiteReader) action(s *Step, item *yaml.Node) {
 	if (s.Meanwhile != nil) != gap {
 		r.fail(item.Pos, "gap and meanwhile belong together")
 	}
-	_, partition := s.Do.(*Partition)
-	if partition == (len(s.On) > 0) {
-		if partition {
+	whole := false
+	switch s.Do.(type) {
+	case *Partition, *Serve:
+		whole = true
+	}
+	if whole == (len(s.On) > 0) {
+		if whole {
 			r.fail(item.Pos, "%s is for the network as a whole: it takes no machine", name)
 		} else {
 			r.fail(item.Pos, "%s lacks the machine where it happens", name)
@@ -166,6 +170,8 @@ func (r *suiteReader) make(name string, n, item *yaml.Node) Action {
 			p.Groups = append(p.Groups, words(g))
 		}
 		return p
+	case "service":
+		return r.serve(n)
 	case "heal":
 		return &Partition{}
 	case "copy":
@@ -190,6 +196,12 @@ func (r *suiteReader) script(n, item *yaml.Node) *Script {
 }
 
 func (r *suiteReader) impair(card string, n *yaml.Node) *Impair {
+	if name := n.Lookup("profile"); name != nil {
+		if len(n.Map().Entries()) > 2 {
+			r.fail(n.Pos, "a network has either a profile or a condition of its own")
+		}
+		return &Impair{Card: card, Condition: conditionOf(word(name))}
+	}
 	i := &Impair{Card: card, Condition: vswitch.Condition{Delay: span(n.Lookup("delay")), Jitter: span(n.Lookup("jitter")), Loss: part(n.Lookup("loss")), Duplicate: part(n.Lookup("duplicate"))}}
 	if text := word(n.Lookup("rate")); text != "" {
 		number := strings.TrimRight(text, "kmgbit")
@@ -227,6 +239,13 @@ func (s *Suite) check(r *suiteReader) {
 		}
 		machines[m.Name] = true
 	}
+	servers := map[string]bool{}
+	for _, d := range s.Services {
+		if machines[d.Name] {
+			r.fail(d.Pos, "%s is a machine already", d.Name)
+		}
+		servers[d.Name] = true
+	}
 	titles := map[string]bool{}
 	for _, st := range s.Steps {
 		titles[st.Name] = true
@@ -243,23 +262,38 @@ func (s *Suite) check(r *suiteReader) {
 			r.fail(t.Pos, "twin %q breaks something after step %q, so that step %q cannot fail because of it", t.Name, t.After, t.Fails)
 		}
 	}
-	checkMachines(r, all, machines)
+	checkMachines(r, s, all, machines, servers)
 }
 
-func checkMachines(r *suiteReader, steps []*Step, machines map[string]bool) {
+// checkMachines looks for what steps name. Servers of a profile are not known yet.
+func checkMachines(r *suiteReader, s *Suite, steps []*Step, machines, servers map[string]bool) {
+	server := func(name string) bool {
+		return servers[name] || s.Profile != "" && strings.HasPrefix(name, "dhcp-")
+	}
 	for _, st := range steps {
-		names := st.On
-		if p, ok := st.Do.(*Partition); ok {
-			for _, g := range p.Groups {
-				names = append(names[:len(names):len(names)], g...)
-			}
-		}
-		for _, name := range names {
+		for _, name := range st.On {
 			if !machines[name] {
 				r.fail(st.Pos, "the suite has no machine %q", name)
 			}
 		}
-		checkMachines(r, st.Meanwhile, machines)
+		switch do := st.Do.(type) {
+		case *Partition:
+			for _, name := range slices.Concat(do.Groups...) {
+				if !machines[name] && !server(name) {
+					r.fail(st.Pos, "the suite has no machine %q", name)
+				}
+			}
+		case *Serve:
+			if !server(do.Name) {
+				r.fail(st.Pos, "the suite has no service %q", do.Name)
+			}
+			for who := range do.Reserve {
+				if !machines[who] && !hardware.MatchString(who) {
+					r.fail(st.Pos, "the suite has no machine %q", who)
+				}
+			}
+		}
+		checkMachines(r, s, st.Meanwhile, machines, servers)
 	}
 }
 

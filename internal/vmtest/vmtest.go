@@ -69,6 +69,7 @@ type Lab struct {
 	switches map[string]*vswitch.Switch
 	machines map[string]*Machine
 	order    []string
+	services map[string]*service
 
 	states sync.Mutex        // held while a state is saved or put back
 	saved  map[string]*saved // by name
@@ -152,6 +153,9 @@ func (l *Lab) Close() error {
 		errs = append(errs, m.close())
 	}
 	l.end()
+	for _, server := range l.allServices() {
+		errs = append(errs, server.Close())
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, name := range sortedKeys(l.switches) {
@@ -213,15 +217,21 @@ func sortedKeys[V any](m map[string]V) []string {
 // firstPrivate is the first VLAN that stands for a network without one, on the switch that all cards of a profile share.
 const firstPrivate = 4000
 
-// NodeCards are the network cards of a profile's node, all on one switch. Networks without a VLAN get ids there that no other network
-// has, so that they are as separate as on switches of their own.
-func NodeCards(p *cluster.Profile, node *cluster.Node, on string) []Card {
+// privateVLANs are the ids of networks without a VLAN.
+func privateVLANs(p *cluster.Profile) map[string]int {
 	private := map[string]int{}
 	for _, n := range p.Networks {
 		if n.VLAN == 0 {
 			private[n.Name] = firstPrivate + len(private)
 		}
 	}
+	return private
+}
+
+// NodeCards are the network cards of a profile's node, all on one switch. Networks without a VLAN get ids there that no other network
+// has, so that they are as separate as on switches of their own.
+func NodeCards(p *cluster.Profile, node *cluster.Node, on string) []Card {
+	private := privateVLANs(p)
 	var out []Card
 	for _, c := range p.Cards(node) {
 		port := vswitch.PortConfig{Trunk: c.Tagged, Native: private[c.Untagged]}

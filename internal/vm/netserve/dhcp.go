@@ -22,6 +22,7 @@ type DHCP struct {
 	Router    netip.Addr   // invalid: none is told
 	Resolvers []netip.Addr // name servers
 	Domain    string       // in which machines look for names
+	Search    []string     // further ones
 	NTP       []netip.Addr
 	MTU       int // bytes; 0 is not told
 }
@@ -85,8 +86,10 @@ func (d *DHCP) check(k *checker, server netip.Prefix) {
 			k.fail(fmt.Sprintf("%s is no IPv4 address", a), "dhcp")
 		}
 	}
-	if d.Domain != "" && !domainName.MatchString(d.Domain) {
-		k.fail(fmt.Sprintf("%q is no domain", d.Domain), "dhcp", "domain")
+	for _, name := range append([]string{d.Domain}, d.Search...) {
+		if name != "" && !domainName.MatchString(name) {
+			k.fail(fmt.Sprintf("%q is no domain", name), "dhcp", "domain")
+		}
 	}
 	if d.MTU != 0 && (d.MTU < 68 || d.MTU > 9216) {
 		k.fail(fmt.Sprintf("an MTU of %d is not in 68 to 9216", d.MTU), "dhcp", "mtu")
@@ -243,6 +246,9 @@ func (s *Server) options(m *dhcpv4.DHCPv4) []dhcpv4.Modifier {
 	}
 	if d.Domain != "" {
 		out = append(out, dhcpv4.WithOption(dhcpv4.OptDomainName(d.Domain)))
+	}
+	if len(d.Search) > 0 {
+		out = append(out, dhcpv4.WithDomainSearchList(d.Search...))
 	}
 	if d.MTU > 0 {
 		out = append(out, dhcpv4.WithGeneric(dhcpv4.OptionInterfaceMTU, []byte{byte(d.MTU >> 8), byte(d.MTU)}))

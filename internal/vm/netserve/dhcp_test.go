@@ -163,12 +163,16 @@ func TestOptions(t *testing.T) {
 	t.Parallel()
 	c := lab()
 	c.DHCP.Router, c.DHCP.Domain, c.DHCP.MTU = netip.MustParseAddr("192.168.1.253"), "lab.test", 1400
+	c.DHCP.Search = []string{"a.test", "b.test"}
 	c.DHCP.Resolvers = []netip.Addr{netip.MustParseAddr("192.168.1.254"), netip.MustParseAddr("10.0.0.1")}
 	c.DHCP.NTP = []netip.Addr{netip.MustParseAddr("10.0.0.2")}
 	_, end := serve(t, c)
 	ack := machine(t, end, "52:54:00:01:01:02").lease()
 	if mtu, err := dhcpv4.GetUint16(dhcpv4.OptionInterfaceMTU, ack.Options); err != nil || mtu != 1400 {
 		t.Error(mtu, err)
+	}
+	if search := ack.DomainSearch(); search == nil || !slices.Equal(search.Labels, []string{"a.test", "b.test"}) {
+		t.Error(search)
 	}
 	if len(ack.Router()) != 1 || len(ack.DNS()) != 2 || ack.DomainName() != "lab.test" || len(ack.NTPServers()) != 1 || ack.HostName() != "" {
 		t.Error(ack.Summary())
@@ -260,6 +264,7 @@ func TestUpDownAndReserve(t *testing.T) {
 	t.Parallel()
 	s, end := serve(t, lab())
 	c := machine(t, end, "52:54:00:01:01:01")
+	before := s.State()
 	s.SetUp(false)
 	lost := c.send(dhcpv4.NewDiscovery(c.mac))
 	time.Sleep(20 * time.Millisecond) // the frame is read while the server is off, or else it is answered below
@@ -276,12 +281,24 @@ func TestUpDownAndReserve(t *testing.T) {
 			t.Errorf("%s got %s", mac, a)
 		}
 	}
-	s.Reset()
+	s.SetUp(false)
+	s.PutBack(before)
 	if len(s.Leases()) != 0 {
 		t.Error(s.Leases())
 	}
 	if got := c.lease(); !got.YourIPAddr.Equal(net.IP{192, 168, 1, 1}) {
 		t.Error(got.Summary())
+	}
+	after := s.State()
+	if err := s.Reserve("52:54:00:01:01:01", netip.Addr{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.lease(); !got.YourIPAddr.Equal(net.IP{192, 168, 1, 100}) {
+		t.Error(got.Summary())
+	}
+	s.PutBack(after)
+	if l := s.Leases(); len(l) != 1 || l[0].Address.String() != "192.168.1.1" {
+		t.Error(l)
 	}
 }
 

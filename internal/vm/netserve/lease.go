@@ -2,6 +2,7 @@ package netserve
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -208,13 +209,38 @@ func (s *Server) Reserve(mac string, a netip.Addr) error {
 	return nil
 }
 
-// Reset puts the server back into the state in which it started: up, with its own reservations, and no address given.
-func (s *Server) Reset() {
-	if s.leases != nil {
-		fresh := newLeases(&s.config)
-		s.leases.mu.Lock()
-		s.leases.reserved, s.leases.given, s.leases.offered, s.leases.declined = fresh.reserved, fresh.given, fresh.offered, fresh.declined
-		s.leases.mu.Unlock()
+// State is what a server knows and is at a moment.
+type State struct {
+	down     bool
+	reserved map[hardware]Reservation
+	given    map[hardware]Lease
+	offered  map[hardware]offer
+	declined map[netip.Addr]time.Time
+}
+
+// State is the server's state, for PutBack. Connections to the outside are not part of it.
+func (s *Server) State() State {
+	st := State{down: s.down.Load()}
+	if l := s.leases; l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		st.reserved, st.offered, st.declined, st.given = maps.Clone(l.reserved), maps.Clone(l.offered), maps.Clone(l.declined), map[hardware]Lease{}
+		for mac, g := range l.given {
+			st.given[mac] = *g
+		}
 	}
-	s.SetUp(true)
+	return st
+}
+
+// PutBack makes the server what it was when State was called.
+func (s *Server) PutBack(st State) {
+	if l := s.leases; l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.reserved, l.offered, l.declined, l.given = maps.Clone(st.reserved), maps.Clone(st.offered), maps.Clone(st.declined), map[hardware]*Lease{}
+		for mac, g := range st.given {
+			l.given[mac] = &g
+		}
+	}
+	s.down.Store(st.down)
 }
