@@ -178,8 +178,9 @@ func nicArgs(i int, n NIC, fd int) []string {
 	if mac == "" {
 		mac = fmt.Sprintf("52:54:00:12:34:%02x", (0x56+i)&0xff)
 	}
-	// Without a ROM there is no network boot before the disk's.
-	return []string{"-netdev", net, "-device", fmt.Sprintf("virtio-net-pci,id=nic%d,netdev=net%d,mac=%s,romfile=", i, i, mac)}
+	// Without a ROM there is no network boot before the disk's. Without a filter of its own the card passes all VLANs to the guest, which
+	// looks itself: QEMU before 8.0 forgets the filter when a state is put back, and then passes none.
+	return []string{"-netdev", net, "-device", fmt.Sprintf("virtio-net-pci,id=nic%d,netdev=net%d,mac=%s,romfile=,ctrl_vlan=off", i, i, mac)}
 }
 
 // escape doubles commas, which end a value in QEMU's options.

@@ -32,8 +32,8 @@ func TestArgs(t *testing.T) {
 -chardev stdio,id=serial,mux=on,signal=off -mon chardev=serial,mode=readline -serial chardev:serial -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control
 -device virtio-gpu-pci -add-fd fd=7,set=7 -device virtio-serial-pci -chardev socket,id=channel0,fd=5 -device virtserialport,chardev=channel0,name=org.qemu.guest_agent.0
 -chardev socket,id=channel1,fd=6 -device virtserialport,chardev=channel1,name=x,,y
--netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:12:34:56,romfile=
--netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,id=nic1,netdev=net1,mac=02:00:00:00:00:01,romfile=`},
+-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:12:34:56,romfile=,ctrl_vlan=off
+-netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,id=nic1,netdev=net1,mac=02:00:00:00:00:01,romfile=,ctrl_vlan=off`},
 		{"direct, emulated", Machine{Arch: "arm64", Kernel: "k", Append: "ro", Paused: true}, view{kernel: "/k", serialFD: 3, qmpFD: 4},
 			`-name vm -nodefaults -no-user-config -display none -machine virt,gic-version=max -accel tcg,thread=multi -cpu max,pauth-impdef=on -smp 2 -m 1024M
 -device virtio-rng-pci -S -kernel /k -append ro systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900
