@@ -338,8 +338,9 @@ func (r *Runner) cable(l *Lab, j job) (*cluster.Profile, map[string]string, erro
 				return nil, nil, diag.Userf(m.Pos, "%w", err)
 			}
 			nodes[m.Name] = node.Name
-			spec.Cards = NodeCards(profile, node, "lan")
+			spec.Cards = NodeCards(profile, node, profileSwitch)
 		}
+		spec.Cards = withCards(spec.Cards, m.Cards)
 		if j.edit != nil {
 			j.edit(&spec)
 		}

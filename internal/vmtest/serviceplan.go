@@ -30,7 +30,7 @@ func (s *Suite) serve(l *Lab, p *cluster.Profile, nodes map[string]string) error
 		if vlan == 0 {
 			vlan = privateVLANs(p)[n.Name]
 		}
-		if err := l.Serve(def, "lan", vswitch.PortConfig{Access: vlan}); err != nil {
+		if err := l.Serve(def, profileSwitch, vswitch.PortConfig{Access: vlan}); err != nil {
 			return err
 		}
 	}

@@ -31,8 +31,8 @@ type MachineDef struct {
 	Pos        diag.Pos
 	Name       string
 	Node       string // of the profile; "" is the machine's name
-	Role       string // of the image when it is no node: base, server, agent
 	Overlays   []string
+	Cards      []Card // in the place of those of the profile's node, or beside them
 	Image      string // a file instead of what overlays build
 	Direct     bool
 	CPUs       int

@@ -67,7 +67,7 @@ func (r *suiteReader) suite(file string, root *yaml.Node) *Suite {
 		s.Machines = append(s.Machines, MachineDef{
 			Pos: e.KeyPos, Name: e.Key, Node: word(n.Lookup("node")), Overlays: words(n.Lookup("overlays")), Image: word(n.Lookup("image")),
 			Direct: word(n.Lookup("boot")) == "direct", CPUs: int(whole(n.Lookup("cpus"))), Memory: int(whole(n.Lookup("memory"))), Persistent: truth(n.Lookup("persistent")),
-			Off: n.Lookup("start") != nil && !truth(n.Lookup("start")),
+			Off: n.Lookup("start") != nil && !truth(n.Lookup("start")), Cards: cardsOf(n.Lookup("cards")),
 		})
 	}
 	for _, n := range root.Lookup("twins").List() {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"n3x/internal/vm/vswitch"
 )
 
 const suiteText = `description: the bond fails over
@@ -84,6 +86,24 @@ func TestReadSuite(t *testing.T) {
 	}
 }
 
+func TestCardsOfSuites(t *testing.T) {
+	t.Parallel()
+	s, err := Read("x.yaml", []byte("machines: {a: {cards: {eth1: {tagged: [10, 20], untagged: 5}, eth2: {switch: other, untagged: 7, mac: '52:54:00:AA:00:01'}, eth3: {}}}}\nsteps: []\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := []Card{{Name: "eth1", MAC: "m", Switch: "lan", Port: vswitch.PortConfig{Access: 3}}, {Name: "eth0", Switch: "lan"}}
+	want := []Card{
+		{Name: "eth1", MAC: "m", Switch: "lan", Port: vswitch.PortConfig{Trunk: []int{10, 20}, Native: 5}},
+		{Name: "eth0", Switch: "lan"},
+		{Name: "eth2", MAC: "52:54:00:aa:00:01", Switch: "other", Port: vswitch.PortConfig{Access: 7}},
+		{Name: "eth3", Switch: "lan"},
+	}
+	if d := cmp.Diff(want, withCards(of, s.Machines[0].Cards)); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestBadSuites(t *testing.T) {
 	t.Parallel()
 	const head = "machines: {a: {}, b: {}}\nsteps:\n"
@@ -112,6 +132,9 @@ func TestBadSuites(t *testing.T) {
 		{head + "  - {machine: a, run: x}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: z}]\n", `twin "t" names a step "z"`},
 		{head + "  - {machine: a, name: n, run: x}\n  - {machine: a, name: m, run: x}\ntwins: [{name: t, after: m, steps: [{machine: a, run: y}], fails: n}]\n", `twin "t" breaks something after step "m", so that step "n" cannot fail`},
 		{"machines: {all: {}}\nsteps: [{machine: all, run: x}]\n", "a machine is not called all"},
+		{"machines: {a: {cards: {eth1: {tagged: [0]}}}}\nsteps: []\n", "x.yaml:1:40: item 1 of machines.a.cards.eth1.tagged"},
+		{"machines: {a: {cards: {eth1: {mac: '01:00:5e:00:00:01'}}}}\nsteps: []\n", `mac is "01:00:5e:00:00:01"`},
+		{"machines: {a: {cards: {wan0: {}}}}\nsteps: []\n", `"wan0" in machines.a.cards is no name`},
 		{"machines: {a: {cpu: 2}}\nsteps: []\n", `machines.a has no key "cpu"`},
 	} {
 		if _, err := Read("x.yaml", []byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {

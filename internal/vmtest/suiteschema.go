@@ -78,7 +78,17 @@ var innerStep = schema.Keys("a step", nil, append(conditions[:len(conditions):le
 var stepRule = schema.Keys("a step: what is done, or has to hold", nil,
 	append(append(conditions[:len(conditions):len(conditions)], actionRules...), "meanwhile", schema.ListOf("steps that run during a measurement", innerStep))...)
 
+var cardAddress = regexp.MustCompile(`^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$`)
+
+var cardRule = schema.Keys("a network card, and the switch port that its cable goes to; alone it is a port for frames without a tag", nil,
+	"switch", schema.Matching("the switch; lan, that of a profile's cards, when it is not said", machine, "lower-case letters, digits and inner hyphens"),
+	"tagged", schema.ListOf("VLANs whose frames are tagged", schema.Numbers("a VLAN", 1, 4094)),
+	"untagged", schema.Numbers("the VLAN of frames without a tag", 1, 4094),
+	"mac", schema.Matching("the hardware address", cardAddress, "six pairs of hexadecimal digits with colons, of one machine"),
+)
+
 var machineRule = schema.Keys("a machine", nil,
+	"cards", &schema.Rule{Shape: schema.Named, Doc: "network cards by name, in the place of those of a profile or beside them", Pattern: cardName, Form: "eth0 to eth15", Value: cardRule},
 	"node", schema.Matching("node of the profile; usually the machine's name", machine, "a node's name"),
 	"overlays", schema.A(schema.Several, "kas files of its image, behind the suite's"),
 	"image", schema.A(schema.Text, "a .wic file instead of what kas files build"),
