@@ -356,7 +356,7 @@ func (g *Gap) Act(ctx context.Context, r *Run, m *Machine) error {
 		return err
 	}
 	inner := r.steps(ctx, r.current.Meanwhile)
-	out, err := m.Do(ctx, fmt.Sprintf("kill -INT $(cat %s.pid); sleep 0.5; cat %s.start %s; date +%%s.%%N", log, log, log))
+	out, err := m.Do(ctx, fmt.Sprintf("end=$(date +%%s.%%N); kill -INT $(cat %s.pid); sleep 0.5; cat %s.start %s; echo $end", log, log, log))
 	if err := errors.Join(inner, err); err != nil {
 		return err
 	}
