@@ -93,11 +93,12 @@ func (c *Console) Act(ctx context.Context, _ *Run, m *Machine) error {
 	return m.WaitConsole(ctx, c.Match)
 }
 
-// Power switches a machine: on (and waits for its system), start (does not wait), off (pulls the plug), shutdown, reset, pause, resume.
+// Power switches a machine: on (and waits for its system), start (does not wait), off (pulls the plug), shutdown, reset, reboot (as a person
+// does, and waits for the new system), pause, resume.
 type Power struct{ To string }
 
 // powers are what [Power] knows.
-var powers = []string{"on", "start", "off", "shutdown", "reset", "pause", "resume"}
+var powers = []string{"on", "start", "off", "shutdown", "reset", "reboot", "pause", "resume"}
 
 // String names the switch.
 func (p *Power) String() string { return "power " + p.To }
@@ -115,6 +116,8 @@ func (p *Power) Act(ctx context.Context, _ *Run, m *Machine) error {
 		return m.ShutDown(ctx)
 	case "reset":
 		return m.Reset(ctx)
+	case "reboot":
+		return m.Reboot(ctx)
 	case "pause":
 		return m.Pause(ctx)
 	case "resume":
@@ -364,6 +367,7 @@ func (g *Gap) Act(ctx context.Context, r *Run, m *Machine) error {
 	if err != nil {
 		return err
 	}
+	r.measure("the longest time without an answer from "+to, gap)
 	r.note("%d answers from %s, the longest time without one was %s", answers, to, gap.Round(time.Millisecond))
 	if limit := r.lab.pace.Limit(g.Max); gap > limit {
 		return diag.Failedf(diag.Pos{}, "%s without an answer from %s; at most %s were allowed", gap.Round(time.Millisecond), to, limit.Round(time.Millisecond))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"n3x/internal/diag"
+	"n3x/internal/vm/guest"
 	"n3x/internal/vm/qemu"
 )
 
@@ -107,6 +108,36 @@ func (m *Machine) WaitAgent(ctx context.Context, limit time.Duration) error {
 	defer m.mu.Unlock()
 	m.up = m.vm == vm
 	return nil
+}
+
+const bootID = "cat /proc/sys/kernel/random/boot_id"
+
+// Reboot restarts the machine's system in good order, and waits until the new one's agent answers.
+func (m *Machine) Reboot(ctx context.Context) error {
+	start := time.Now()
+	before, err := m.Do(ctx, bootID)
+	if err != nil {
+		return err
+	}
+	// The answer may come before the agent is stopped, or not.
+	if _, err := m.Do(ctx, "systemctl reboot"); errors.As(err, new(*guest.StatusError)) {
+		return err
+	}
+	m.mu.Lock()
+	m.up = false
+	m.mu.Unlock()
+	for {
+		if err := m.WaitAgent(ctx, bootLimit); err != nil {
+			return err
+		}
+		if after, err := m.Do(ctx, bootID); err == nil && after != before {
+			m.lab.log(Event{Machine: m.spec.Name, Kind: "boot", Text: "is up again", Took: time.Since(start)})
+			return nil
+		}
+		if err := wait(ctx, retryAfter); err != nil {
+			return fmt.Errorf("machine %s does not reboot: %w", m.spec.Name, err)
+		}
+	}
 }
 
 // endOf says how a machine that has ended did.

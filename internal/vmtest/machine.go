@@ -278,11 +278,11 @@ func (m *Machine) Screenshot(ctx context.Context, name string) (string, error) {
 func (m *Machine) Run(ctx context.Context, c guest.Command) (guest.Result, error) {
 	_, agent, err := m.on()
 	if err != nil {
-		return guest.Result{}, err
+		return guest.Result{}, &unanswered{err}
 	}
 	r, err := agent.Run(ctx, c)
 	if err != nil {
-		err = fmt.Errorf("machine %s: %w", m.spec.Name, m.whyEnded(err))
+		err = &unanswered{fmt.Errorf("machine %s: %w", m.spec.Name, m.whyEnded(err))}
 	}
 	return r, err
 }

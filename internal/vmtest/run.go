@@ -22,10 +22,14 @@ type Run struct {
 	current *Step
 	behind  func(context.Context, *Step) // called behind each of the suite's steps that holds; may be nil
 
-	mu    sync.Mutex
-	cases []Case
-	notes []string
-	said  strings.Builder
+	// Always are conditions that must hold all the time.
+	Always []*Step
+
+	mu      sync.Mutex
+	cases   []Case
+	notes   []string
+	figures []measured
+	said    strings.Builder
 }
 
 // Case is a step's result, a test case of JUnit.
@@ -50,6 +54,28 @@ func (r *Run) Cases() []Case { return r.cases }
 
 // All runs the steps of a suite. After one that fails the rest is skipped: a machine in the wrong state proves nothing.
 func (r *Run) All(ctx context.Context, steps []*Step) error {
+	start := time.Now()
+	watched, stop := r.watch(ctx, r.Always)
+	failed := r.all(watched, steps)
+	var b *broken
+	if errors.As(context.Cause(watched), &b) {
+		stop()
+		r.cases = append(r.cases, Case{Name: b.step.Title(), Pos: b.step.Pos, Start: start, Took: time.Since(start), Err: b.err})
+		return b.err
+	}
+	for _, w := range stop() {
+		c := w.result(start)
+		if failed != nil && w.polls == 0 {
+			c.Err, c.Skipped = nil, "a step failed before anybody was asked"
+		}
+		r.cases = append(r.cases, c)
+		failed = errors.Join(failed, c.Err)
+	}
+	return failed
+}
+
+// all runs the steps themselves.
+func (r *Run) all(ctx context.Context, steps []*Step) error {
 	var failed error
 	for _, s := range steps {
 		c := Case{Name: s.Title(), Pos: s.Pos, Start: time.Now()}
@@ -62,7 +88,10 @@ func (r *Run) All(ctx context.Context, steps []*Step) error {
 			failed = c.Err
 			c.Took = time.Since(c.Start)
 			c.Notes, c.Output = r.notes, r.said.String()
-			r.notes = nil
+			r.notes, r.figures = nil, nil
+			if b := (*broken)(nil); c.Err != nil && errors.As(context.Cause(ctx), &b) {
+				c.Err, c.Skipped = nil, "it was given up: "+b.step.Title()+" did not hold meanwhile"
+			}
 			r.said.Reset()
 			r.lab.log(Event{Kind: "step", Text: c.Name, At: c.Start, Took: c.Took, Failed: c.Err != nil})
 		}
@@ -182,6 +211,12 @@ const onceLimit = 60 * time.Second
 // hold does a step until it holds, and then for as long as it must hold.
 func (r *Run) hold(ctx context.Context, s *Step, m *Machine) error {
 	limit := s.Within
+	switch s.Do.(type) {
+	case *Group: // each of its steps has a limit
+		return s.Do.Act(ctx, r, m)
+	case *Power:
+		limit = max(limit, 2*bootLimit)
+	}
 	if limit == 0 {
 		limit = onceLimit
 	}

@@ -225,7 +225,7 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the suite's %s are over", limit.Round(time.Second)))
 	defer cancel()
 	run := NewRun(t.lab, t.profile, t.nodes)
-	run.behind = behind
+	run.behind, run.Always = behind, s.Always
 	failed := run.All(ctx, steps)
 	t.res.Cases = run.Cases()
 	leases, err := t.lab.leases()

@@ -22,6 +22,7 @@ type Suite struct {
 	Capture  bool     // keeps all frames
 	Drops    []string // reasons for which the switch may drop frames
 	Steps    []*Step
+	Always   []*Step // conditions that must hold all the time
 	// Twins are the suite with something broken on purpose: each shows that an assertion can fail.
 	Twins []*Twin
 }

@@ -57,7 +57,7 @@ func (r *suiteReader) suite(file string, root *yaml.Node) *Suite {
 		Description: word(root.Lookup("description")), Tags: words(root.Lookup("tags")), Profile: word(root.Lookup("profile")),
 		Overlays: words(root.Lookup("overlays")), Needs: words(root.Lookup("needs")), Limit: span(root.Lookup("limit")),
 		Capture: truth(root.Lookup("capture")), Drops: words(root.Lookup("drops")),
-		Services: r.services(root), Steps: r.steps(root.Lookup("steps")),
+		Services: r.services(root), Steps: r.steps(root.Lookup("steps")), Always: r.always(root.Lookup("always")),
 	}
 	if s.Limit == 0 {
 		s.Limit = suiteLimit
@@ -93,6 +93,34 @@ func (r *suiteReader) steps(n *yaml.Node) []*Step {
 	return out
 }
 
+// always are conditions: what changes nothing, and can be asked for at any time.
+func (r *suiteReader) always(n *yaml.Node) []*Step {
+	out := r.steps(n)
+	for _, s := range out {
+		if _, ok := s.Do.(*Script); !ok && s.Do != nil {
+			r.fail(s.Pos, "always takes conditions of machines, such as run, unit or ping; this is none")
+		}
+		if s.For != 0 || s.When != nil {
+			r.fail(s.Pos, "always knows no for and no when: its conditions must hold all the time")
+		}
+	}
+	return out
+}
+
+// group reads a step that repeats others.
+func (r *suiteReader) group(s *Step, item *yaml.Node) {
+	g := &Group{Times: int(whole(item.Lookup("repeat"))), Steps: r.steps(item.Lookup("steps")), Fresh: truth(item.Lookup("fresh"))}
+	s.Do = g
+	if g.Times == 0 || len(g.Steps) == 0 {
+		r.fail(item.Pos, "repeat and steps belong together")
+	}
+	for _, key := range []string{"machine", "when", "within", "for", "status", "fails", "stdout", "not", "meanwhile"} {
+		if n := item.Lookup(key); n != nil {
+			r.fail(n.Pos, "%s belongs to the steps that are repeated", key)
+		}
+	}
+}
+
 // action finds the one thing that a step does.
 func (r *suiteReader) action(s *Step, item *yaml.Node) {
 	var names []string
@@ -100,6 +128,13 @@ func (r *suiteReader) action(s *Step, item *yaml.Node) {
 		if name, _ := actionRules[i].(string); item.Lookup(name) != nil {
 			names = append(names, name)
 		}
+	}
+	if group := item.Lookup("repeat") != nil || item.Lookup("steps") != nil; group && len(names) == 0 {
+		r.group(s, item)
+		return
+	} else if group || item.Lookup("fresh") != nil {
+		r.fail(item.Pos, "repeat, steps and fresh belong together, and to no other action")
+		return
 	}
 	if len(names) != 1 {
 		r.fail(item.Pos, "a step does one thing; this one has %d: %s", len(names), strings.Join(names, ", "))
@@ -109,7 +144,7 @@ func (r *suiteReader) action(s *Step, item *yaml.Node) {
 	s.Do = r.make(name, n, item)
 	_, script := s.Do.(*Script)
 	for _, key := range []string{"status", "fails", "stdout", "not"} {
-		if item.Lookup(key) != nil && (!script || name != "run") {
+		if item.Lookup(key) != nil && (!script || name != "run") && (key != "stdout" || name != "qmp") {
 			r.fail(item.Lookup(key).Pos, "%s belongs to run, not to %s", key, name)
 		}
 	}
@@ -144,8 +179,31 @@ func (r *suiteReader) make(name string, n, item *yaml.Node) Action {
 		return &Script{Text: fmt.Sprintf("systemctl is-active --quiet %s || { systemctl --no-pager --lines=20 status %s; exit 1; }", u, u)}
 	case "listens":
 		return &Script{Text: fmt.Sprintf("ss -Hltn 'sport = :%d' | grep -q .", whole(n))}
+	case "closed":
+		return &Script{Text: fmt.Sprintf("open=$(ss -Hltnp 'sport = :%d') || exit 1; test -z \"$open\" || { echo \"$open\"; exit 1; }", whole(n))}
+	case "unit-failed", "unit-inactive":
+		u, want := quote(word(n)), strings.TrimPrefix(name, "unit-")
+		return &Script{Text: fmt.Sprintf("test \"$(systemctl show -P LoadState %s)\" = loaded && test \"$(systemctl show -P ActiveState %s)\" = %s || { systemctl --no-pager --lines=20 status %s; exit 1; }", u, u, want, u)}
 	case "file":
 		return &Script{Text: "test -e " + quote(word(n))}
+	case "absent":
+		f := quote(word(n))
+		return &Script{Text: fmt.Sprintf("test ! -e %s && test ! -L %s", f, f)}
+	case "keys":
+		return &Keys{words(n)}
+	case "type":
+		return &Typing{Text: word(n)}
+	case "send":
+		return &Typing{Text: word(n), Serial: true}
+	case "screenshot":
+		return &Shot{filepath.Base(word(n))}
+	case "qmp":
+		q, err := readQMP(word(n))
+		if err != nil {
+			r.fail(n.Pos, "qmp is a command's name, or {\"execute\": NAME, \"arguments\": {...}}: %v", err)
+		}
+		q.Answer = r.pattern(item.Lookup("stdout"))
+		return q
 	case "ping":
 		return &Script{Text: "ping -c 3 -i 0.3 -W 2 " + word(n)}
 	case "console":
@@ -250,7 +308,13 @@ func (s *Suite) check(r *suiteReader) {
 	for _, st := range s.Steps {
 		titles[st.Name] = true
 	}
-	all := s.Steps
+	for _, st := range s.Always {
+		if titles[st.Name] && st.Name != "" {
+			r.fail(st.Pos, "a step is called %q, too", st.Name)
+		}
+		titles[st.Name] = true
+	}
+	all := slices.Concat(s.Steps, s.Always)
 	for _, t := range s.Twins {
 		all = append(all[:len(all):len(all)], t.Steps...)
 		for _, name := range []string{t.Fails, t.After} {
@@ -258,7 +322,11 @@ func (s *Suite) check(r *suiteReader) {
 				r.fail(t.Pos, "twin %q names a step %q, which the suite does not have", t.Name, name)
 			}
 		}
-		if slices.IndexFunc(s.Steps, func(st *Step) bool { return st.Name == t.Fails }) < t.at(s) {
+		if slices.ContainsFunc(s.Always, func(st *Step) bool { return t.After != "" && st.Name == t.After }) {
+			r.fail(t.Pos, "twin %q: after names a step, and %q is a condition that always holds", t.Name, t.After)
+		}
+		named := func(st *Step) bool { return st.Name == t.Fails }
+		if !slices.ContainsFunc(s.Always, named) && slices.IndexFunc(s.Steps, named) < t.at(s) {
 			r.fail(t.Pos, "twin %q breaks something after step %q, so that step %q cannot fail because of it", t.Name, t.After, t.Fails)
 		}
 	}
@@ -277,6 +345,8 @@ func checkMachines(r *suiteReader, s *Suite, steps []*Step, machines, servers ma
 			}
 		}
 		switch do := st.Do.(type) {
+		case *Group:
+			checkMachines(r, s, do.Steps, machines, servers)
 		case *Partition:
 			for _, name := range slices.Concat(do.Groups...) {
 				if !machines[name] && !server(name) {

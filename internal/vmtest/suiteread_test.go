@@ -2,6 +2,7 @@ package vmtest
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,23 @@ func TestBadSuites(t *testing.T) {
 		{head + "  - {machine: a, power: of}\n", `power is "of"`},
 		{head + "  - {machine: a, run: x}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: z}]\n", `twin "t" names a step "z"`},
 		{head + "  - {machine: a, name: n, run: x}\n  - {machine: a, name: m, run: x}\ntwins: [{name: t, after: m, steps: [{machine: a, run: y}], fails: n}]\n", `twin "t" breaks something after step "m", so that step "n" cannot fail`},
+		{head + "  - {repeat: 3}\n", "repeat and steps belong together"},
+		{head + "  - {steps: [{machine: a, run: x}]}\n", "repeat and steps belong together"},
+		{head + "  - {repeat: 0, steps: [{machine: a, run: x}]}\n", "repeat is \"0\""},
+		{head + "  - {repeat: 3, run: x, machine: a, steps: [{machine: a, run: x}]}\n", "repeat, steps and fresh belong together, and to no other action"},
+		{head + "  - {machine: a, run: x, fresh: true}\n", "repeat, steps and fresh belong together, and to no other action"},
+		{head + "  - {repeat: 3, machine: a, steps: [{machine: a, run: x}]}\n", "machine belongs to the steps that are repeated"},
+		{head + "  - {repeat: 3, steps: [{machine: c, run: x}]}\n", `the suite has no machine "c"`},
+		{head + "  - {repeat: 3, steps: [{repeat: 3, steps: []}]}\n", `has no key "repeat"`},
+		{head + "  - {machine: a, closed: 0}\n", "closed is \"0\""},
+		{head + "  - {machine: a, qmp: \"{x\"}\n", "qmp is a command's name, or "},
+		{head + "  - {machine: a, qmp: Query Status}\n", `"Query Status" is no command's name`},
+		{head + "  - {machine: a, screenshot: x, stdout: y}\n", "stdout belongs to run, not to screenshot"},
+		{head + "  - {machine: a, run: x}\nalways: [{machine: a, power: reset}]\n", "always takes conditions of machines"},
+		{head + "  - {machine: a, run: x}\nalways: [{machine: a, run: y, for: 3s}]\n", "always knows no for and no when"},
+		{head + "  - {machine: a, run: x}\nalways: [{machine: c, run: y}]\n", `the suite has no machine "c"`},
+		{head + "  - {machine: a, name: n, run: x}\nalways: [{name: n, machine: a, run: y}]\n", `a step is called "n", too`},
+		{head + "  - {machine: a, name: n, run: x}\nalways: [{name: o, machine: a, run: y}]\ntwins: [{name: t, after: o, steps: [{machine: a, run: y}], fails: n}]\n", `twin "t": after names a step`},
 		{"machines: {all: {}}\nsteps: [{machine: all, run: x}]\n", "a machine is not called all"},
 		{"machines: {a: {cards: {eth1: {tagged: [0]}}}}\nsteps: []\n", "x.yaml:1:40: item 1 of machines.a.cards.eth1.tagged"},
 		{"machines: {a: {cards: {eth1: {mac: '01:00:5e:00:00:01'}}}}\nsteps: []\n", `mac is "01:00:5e:00:00:01"`},
@@ -140,6 +158,32 @@ func TestBadSuites(t *testing.T) {
 		if _, err := Read("x.yaml", []byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: got %v, want %q", tt.text, err, tt.want)
 		}
+	}
+}
+
+func TestReadMore(t *testing.T) {
+	t.Parallel()
+	s, err := Read("x.yaml", []byte("machines: {a: {}}\nsteps:\n  - {name: flaps, repeat: 3, fresh: true, steps: [{machine: a, absent: /x}, {machine: a, keys: [ctrl-alt-delete, ret]}]}\n"+
+		"  - {machine: a, type: \"Hi!\"}\n  - {machine: a, send: hi}\n  - {machine: a, screenshot: ../desk}\n  - {machine: a, qmp: query-status, stdout: running}\n  - {machine: a, closed: 80}\n"+
+		"  - {machine: a, unit-failed: x.service}\n  - {machine: a, power: reboot}\nalways: [{name: well, machine: a, unit: y.service}]\n"+
+		"twins: [{name: t, after: flaps, steps: [{machine: a, run: x}], fails: well}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, st := range slices.Concat(s.Steps, s.Always) {
+		got = append(got, st.Title())
+	}
+	want := []string{"flaps", `a: type "Hi!"`, `a: type "hi" on the console`, "a: screenshot desk", "a: QMP query-status",
+		`a: open=$(ss -Hltnp 'sport = :80') || exit 1; test -z "$open" || { echo "$open"; exit 1; }`,
+		`a: test "$(systemctl show -P LoadState 'x.service')" = loaded && test "$(systemctl show -P ActiveState 'x.service')" = failed || { systemctl --no-pager --lines=20 status 'x.service'; exit 1; }`,
+		"a: power reboot", "well"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	g, ok := s.Steps[0].Do.(*Group)
+	if !ok || g.Times != 3 || !g.Fresh || g.String() != "3 times: a: test ! -e '/x' && test ! -L '/x'; a: press ctrl-alt-delete, ret" {
+		t.Errorf("%+v", s.Steps[0].Do)
 	}
 }
 

@@ -40,10 +40,19 @@ var actionRules = []any{
 	"run", schema.A(schema.Text, "a script for the machine's /bin/sh; ${machine.network} is an address"),
 	"unit", schema.A(schema.Text, "a systemd unit that must be active"),
 	"listens", schema.Numbers("a TCP port that something must listen on", 1, 65535),
+	"closed", schema.Numbers("a TCP port that nothing must listen on", 1, 65535),
+	"unit-failed", schema.A(schema.Text, "a systemd unit that must have failed"),
+	"unit-inactive", schema.A(schema.Text, "a systemd unit that must be known and inactive"),
 	"file", schema.A(schema.Text, "a file that must exist"),
+	"absent", schema.A(schema.Text, "a file that must not exist"),
 	"console", schema.A(schema.Text, "a regular expression that the console must show"),
 	"ping", schema.A(schema.Text, "an address, or ${machine.network}, that must answer"),
 	"power", schema.Words("switches the machine", powers...),
+	"keys", schema.A(schema.Texts, "keys to press at once, e.g. ctrl-alt-delete, by QEMU's names; several one after the other"),
+	"type", schema.A(schema.Text, "a text to type on the keyboard"),
+	"send", schema.A(schema.Text, "a text to type on the serial console"),
+	"screenshot", schema.A(schema.Text, "keeps a picture of the screen with the results, by this name"),
+	"qmp", schema.A(schema.Text, "a command for QEMU: its name, or all of it as JSON"),
 	"link", schema.Keys("pulls a network card's cable out, or puts it back", []string{"card", "up"}, "card", cards(), "up", schema.A(schema.Truth, "whether it is in")),
 	"switch-port", schema.Keys("takes the switch's port at a network card down, which the machine does not see", []string{"card", "up"}, "card", cards(), "up", schema.A(schema.Truth, "whether it carries frames")),
 	"switch-vlans", schema.Keys("puts the switch's port at a network card into other VLANs; the card alone puts it back where it was", []string{"card"}, "card", cards(),
@@ -69,14 +78,19 @@ var conditions = []any{
 	"for", durations("and then holds for so long, by the clock"),
 	"status", schema.Numbers("exit status that run must have", 0, 255),
 	"fails", schema.A(schema.Truth, "run must have another status than 0"),
-	"stdout", schema.A(schema.Text, "regular expression that run's output must match"),
+	"stdout", schema.A(schema.Text, "regular expression that run's output, or qmp's answer, must match"),
 	"not", schema.A(schema.Text, "regular expression that run's output must not match"),
 }
 
 var innerStep = schema.Keys("a step", nil, append(conditions[:len(conditions):len(conditions)], actionRules...)...)
 
-var stepRule = schema.Keys("a step: what is done, or has to hold", nil,
-	append(append(conditions[:len(conditions):len(conditions)], actionRules...), "meanwhile", schema.ListOf("steps that run during a measurement", innerStep))...)
+// withMeanwhile is what steps have, but for groups of them.
+var withMeanwhile = append(append(conditions[:len(conditions):len(conditions)], actionRules...), "meanwhile", schema.ListOf("steps that run during a measurement", innerStep))
+
+var stepRule = schema.Keys("a step: what is done, or has to hold", nil, append(withMeanwhile[:len(withMeanwhile):len(withMeanwhile)],
+	"repeat", schema.Numbers("does steps so often, and reports least, median and most of what they measure", 1, 1000),
+	"steps", schema.ListOf("what is repeated", schema.Keys("a step", nil, withMeanwhile...)),
+	"fresh", schema.A(schema.Truth, "each time begins with the state before the first"))...)
 
 var cardAddress = regexp.MustCompile(`^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$`)
 
@@ -111,6 +125,7 @@ var suiteRule = schema.Keys("A test suite of n3x", []string{"steps", "machines"}
 	"machines", &schema.Rule{Shape: schema.Named, Doc: "the machines by name", Pattern: machine, Form: "lower-case letters, digits and inner hyphens", Value: machineRule},
 	"services", servicesRule,
 	"steps", schema.ListOf("what is done, in order", stepRule),
+	"always", schema.ListOf("conditions that must hold all the time while the steps run; machines that are off or do not answer are left alone", innerStep),
 	"twins", schema.ListOf("the suite with something broken, which shows that it can fail", schema.Keys("a twin", []string{"name", "steps", "fails"},
 		"name", schema.A(schema.Text, "what is broken"),
 		"after", schema.A(schema.Text, "the step behind which it is broken; usually before all"),
