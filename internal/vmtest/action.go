@@ -235,27 +235,9 @@ func (i *Impair) Act(_ context.Context, r *Run, m *Machine) error {
 	return r.lab.impair(port, i.Condition)
 }
 
-// impair puts a condition on a cable: frames to the port, and those from it to every other one.
+// impair puts a condition on a cable, in both directions.
 func (l *Lab) impair(port *vswitch.Port, c vswitch.Condition) error {
-	if err := port.Impair(c); err != nil {
-		return err
-	}
-	for _, name := range sortedKeys(l.switches) {
-		s := l.switches[name]
-		ports := s.Ports()
-		if !slices.Contains(ports, port) {
-			continue
-		}
-		for _, other := range ports {
-			if other == port {
-				continue
-			}
-			if err := s.Link(port, other, c); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return errors.Join(port.Impair(c), port.ImpairIn(c))
 }
 
 // Partition cuts the switches between groups of machines; without groups they are whole again.

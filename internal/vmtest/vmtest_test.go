@@ -324,7 +324,7 @@ func TestNetworkActions(t *testing.T) {
 	send(one)
 	dropped(two, vswitch.Lost, 1)
 	send(two)
-	dropped(one, vswitch.Lost, 1)
+	dropped(two, vswitch.Lost, 2) // on its way in
 	do(&Impair{Card: "eth3"}, "two")
 	do(&Port{Card: "eth3"}, "two")
 	send(one)

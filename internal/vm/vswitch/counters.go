@@ -10,7 +10,8 @@ import (
 // Reason is why a frame was dropped.
 type Reason int
 
-// Reasons at the port where a frame comes in, and, from Partitioned on, at the port where it would leave.
+// Reasons at the port where a frame comes in, and, from Partitioned on, at the port where it would leave; but at the first one when it
+// was lost by [Port.ImpairIn].
 const (
 	passed         Reason = iota
 	TooShort              // shorter than its header

@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -33,33 +35,39 @@ func (c *Condition) check() error {
 type shaper struct {
 	Condition
 	mu   sync.Mutex
-	free time.Time // when the link has sent what it was given
+	dice *rand.Rand // of this direction alone: what other machines send changes nothing
+	free time.Time  // when the link has sent what it was given
 }
 
-func newShaper(c Condition) *shaper { return &shaper{Condition: c} }
+// newShaper begins a direction. The same seed and place, which names the direction, make the same sequence of accidents.
+func newShaper(c Condition, seed uint64, place string) *shaper {
+	h := fnv.New64a()
+	h.Write([]byte(place))
+	return &shaper{Condition: c, dice: rand.New(rand.NewPCG(seed, h.Sum64()))}
+}
 
 // pass says when a frame of this size that enters the link at now leaves it, and how many times.
-func (s *shaper) pass(now time.Time, size int, d *dice) (due time.Time, copies int) {
-	if s.Loss > 0 && d.float64() < s.Loss {
+func (s *shaper) pass(now time.Time, size int) (due time.Time, copies int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Loss > 0 && s.dice.Float64() < s.Loss {
 		return now, 0
 	}
 	copies = 1
-	if s.Duplicate > 0 && d.float64() < s.Duplicate {
+	if s.Duplicate > 0 && s.dice.Float64() < s.Duplicate {
 		copies = 2
 	}
 	due = now
 	if s.Rate > 0 {
-		s.mu.Lock()
 		if s.free.After(due) {
 			due = s.free
 		}
 		due = due.Add(time.Duration(float64(size) * 8 / float64(s.Rate) * float64(time.Second)))
 		s.free = due
-		s.mu.Unlock()
 	}
 	delay := s.Delay
 	if s.Jitter > 0 {
-		delay += time.Duration((2*d.float64() - 1) * float64(s.Jitter))
+		delay += time.Duration((2*s.dice.Float64() - 1) * float64(s.Jitter))
 	}
 	return due.Add(delay), copies
 }
@@ -111,6 +119,13 @@ func (o *outbox) transmit(p *Port, now time.Time, frames []wire) {
 	for i := range frames {
 		o.enqueue(p, now, &frames[i])
 	}
+}
+
+// full reports whether a further frame would be dropped. What is dropped must not take time of a slow link before.
+func (o *outbox) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting)+o.busy >= o.limit
 }
 
 // put lets a frame wait.

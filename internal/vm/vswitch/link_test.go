@@ -3,7 +3,6 @@ package vswitch
 import (
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,8 +12,8 @@ import (
 func TestShaper(t *testing.T) {
 	t.Parallel()
 	t0 := time.Unix(1000, 0)
-	d := &dice{r: rand.New(rand.NewPCG(1, 0))}
-	s := newShaper(Condition{Rate: 8000, Delay: time.Second}) // a byte a millisecond
+	shaper := func(c Condition) *shaper { return newShaper(c, 1, "test") }
+	s := shaper(Condition{Rate: 8000, Delay: time.Second}) // a byte a millisecond
 	for i, c := range []struct {
 		at   time.Duration
 		size int
@@ -25,23 +24,23 @@ func TestShaper(t *testing.T) {
 		{250 * time.Millisecond, 50, 1350 * time.Millisecond}, // behind the second, which ends at 300 ms
 		{900 * time.Millisecond, 10, 1910 * time.Millisecond}, // the link was idle
 	} {
-		if due, n := s.pass(t0.Add(c.at), c.size, d); n != 1 || due.Sub(t0) != c.want {
+		if due, n := s.pass(t0.Add(c.at), c.size); n != 1 || due.Sub(t0) != c.want {
 			t.Errorf("%d: %d copies after %s, want %s", i, n, due.Sub(t0), c.want)
 		}
 	}
-	jitter := newShaper(Condition{Delay: 50 * time.Millisecond, Jitter: 10 * time.Millisecond})
+	jitter := shaper(Condition{Delay: 50 * time.Millisecond, Jitter: 10 * time.Millisecond})
 	low, high, sum := time.Hour, time.Duration(0), time.Duration(0)
 	for range 10000 {
-		due, _ := jitter.pass(t0, 1, d)
+		due, _ := jitter.pass(t0, 1)
 		low, high, sum = min(low, due.Sub(t0)), max(high, due.Sub(t0)), sum+due.Sub(t0)
 	}
 	if mean := sum / 10000; low < 40*time.Millisecond || low > 41*time.Millisecond || high > 60*time.Millisecond || high < 59*time.Millisecond || mean < 49500*time.Microsecond || mean > 50500*time.Microsecond {
 		t.Errorf("a delay of 50±10 ms was %s to %s, %s on average", low, high, mean)
 	}
-	lossy := newShaper(Condition{Loss: 0.05, Duplicate: 0.1})
+	lossy := shaper(Condition{Loss: 0.05, Duplicate: 0.1})
 	var count [3]int
 	for range 100000 {
-		_, n := lossy.pass(t0, 1, d)
+		_, n := lossy.pass(t0, 1)
 		count[n]++
 	}
 	if count[0] < 4700 || count[0] > 5300 || count[2] < 9000 || count[2] > 10000 { // 5 % and 9.5 %

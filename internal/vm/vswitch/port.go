@@ -26,6 +26,7 @@ type Port struct {
 
 	down    atomic.Bool
 	shape   atomic.Pointer[shaper]
+	inShape atomic.Pointer[shaper]
 	capture atomic.Pointer[capture]
 	count   counters
 	out     outbox
@@ -88,7 +89,20 @@ func (p *Port) Impair(c Condition) error {
 	if c == (Condition{}) {
 		p.shape.Store(nil)
 	} else {
-		p.shape.Store(newShaper(c))
+		p.shape.Store(p.sw.shaper(c, nil, p))
+	}
+	return nil
+}
+
+// ImpairIn sets what happens to all frames that come in at the port, wherever they leave. The zero Condition ends it.
+func (p *Port) ImpairIn(c Condition) error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("switch %s: port %s: %w", p.sw.name, p.name, err)
+	}
+	if c == (Condition{}) {
+		p.inShape.Store(nil)
+	} else {
+		p.inShape.Store(p.sw.shaper(c, p, nil))
 	}
 	return nil
 }
@@ -231,19 +245,28 @@ func (s *Switch) send(b *batch, p *Port, f *frame) {
 		return
 	}
 	w := vlan.emit(f)
-	link, own := s.links[pair{b.from, p}], p.shape.Load()
-	if link == nil && own == nil {
+	in, link, own := b.from.inShape.Load(), s.links[pair{b.from, p}], p.shape.Load()
+	if in == nil && link == nil && own == nil {
 		b.add(p, w)
 		return
 	}
 	b.flush() // frames before this one stay before it
+	if p.out.full() {
+		p.count.drop(QueueFull)
+		return
+	}
 	due, copies := b.now, 1
+	if in != nil {
+		if due, copies = b.from.enter(f, in, b.now); copies == 0 {
+			return
+		}
+	}
 	for _, sh := range []*shaper{link, own} {
 		if sh == nil {
 			continue
 		}
 		var n int
-		due, n = sh.pass(due, w.len(), s.dice)
+		due, n = sh.pass(due, w.len())
 		copies *= n
 	}
 	if copies == 0 {
@@ -253,6 +276,17 @@ func (s *Switch) send(b *batch, p *Port, f *frame) {
 	for range copies {
 		p.out.put(p, due, w)
 	}
+}
+
+// enter decides what the cable does to a frame on its way in.
+func (p *Port) enter(f *frame, in *shaper, now time.Time) (due time.Time, copies int) {
+	if !f.entered {
+		f.entered = true
+		if f.due, f.copies = in.pass(now, len(f.data)); f.copies == 0 {
+			p.count.drop(Lost)
+		}
+	}
+	return f.due, f.copies
 }
 
 // batch collects neighbouring frames for one port, to send them with one system call.

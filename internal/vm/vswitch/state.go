@@ -11,6 +11,7 @@ type State struct {
 	down   map[*Port]bool
 	vlans  map[*Port]*vlans
 	shapes map[*Port]Condition
+	in     map[*Port]Condition
 	links  map[pair]Condition
 	groups map[*Port]int
 }
@@ -19,11 +20,14 @@ type State struct {
 func (s *Switch) State() State {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	st := State{down: map[*Port]bool{}, vlans: map[*Port]*vlans{}, shapes: map[*Port]Condition{}, links: map[pair]Condition{}, groups: maps.Clone(s.groups)}
+	st := State{down: map[*Port]bool{}, vlans: map[*Port]*vlans{}, shapes: map[*Port]Condition{}, in: map[*Port]Condition{}, links: map[pair]Condition{}, groups: maps.Clone(s.groups)}
 	for _, p := range s.ports {
 		st.down[p], st.vlans[p] = p.down.Load(), p.vlan.Load()
 		if sh := p.shape.Load(); sh != nil {
 			st.shapes[p] = sh.Condition
+		}
+		if sh := p.inShape.Load(); sh != nil {
+			st.in[p] = sh.Condition
 		}
 	}
 	for l, sh := range s.links {
@@ -43,13 +47,13 @@ func (s *Switch) PutBack(st State) error {
 			p.vlan.Store(v)
 		}
 		p.SetUp(!st.down[p])
-		errs = append(errs, p.Impair(st.shapes[p]))
+		errs = append(errs, p.Impair(st.shapes[p]), p.ImpairIn(st.in[p]))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.links)
 	for l, c := range st.links {
-		s.links[l] = newShaper(c)
+		s.links[l] = s.shaper(c, l.from, l.to)
 	}
 	s.groups = maps.Clone(st.groups)
 	return errors.Join(errs...)
@@ -64,5 +68,5 @@ func (o *outbox) empty() {
 
 // Equal reports whether two states are the same.
 func (st State) Equal(other State) bool {
-	return maps.Equal(st.vlans, other.vlans) && maps.Equal(st.down, other.down) && maps.Equal(st.shapes, other.shapes) && maps.Equal(st.links, other.links) && maps.Equal(st.groups, other.groups)
+	return maps.Equal(st.vlans, other.vlans) && maps.Equal(st.down, other.down) && maps.Equal(st.shapes, other.shapes) && maps.Equal(st.in, other.in) && maps.Equal(st.links, other.links) && maps.Equal(st.groups, other.groups)
 }

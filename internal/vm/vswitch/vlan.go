@@ -3,6 +3,7 @@ package vswitch
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 )
 
 // tpid is the tag protocol identifier of a customer VLAN's tag (IEEE 802.1Q 9.5). Service tags are like any other type here.
@@ -17,6 +18,11 @@ type frame struct {
 	tagged bool   // data has a tag behind the addresses
 	vlan   uint16
 	tci    uint16 // priority and drop eligibility, without the VLAN
+
+	// What the cable did to the frame on its way in ([Port.ImpairIn]), which is decided once for all ports where it leaves.
+	entered bool
+	due     time.Time
+	copies  int
 }
 
 // vlans are the VLANs of a port.

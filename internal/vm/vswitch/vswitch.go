@@ -13,7 +13,6 @@ package vswitch
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -36,28 +35,28 @@ type Switch struct {
 	groups map[*Port]int // nil without a partition
 	closed bool
 
-	dice *dice
+	seed uint64
 }
 
-// New makes a switch without ports. The seed decides which frames are lost where loss is asked for.
+// New makes a switch without ports. The seed decides which frames are lost, late or doubled where that is asked for: the same one
+// does the same to the same frames of a direction.
 func New(name string, seed uint64) *Switch {
-	return &Switch{name: name, table: map[station]*entry{}, links: map[pair]*shaper{}, dice: &dice{r: rand.New(rand.NewPCG(seed, 0))}}
+	return &Switch{name: name, table: map[station]*entry{}, links: map[pair]*shaper{}, seed: seed}
 }
 
 // pair is a direction between two ports.
 type pair struct{ from, to *Port }
 
-// dice are random numbers for many.
-type dice struct {
-	mu sync.Mutex
-	r  *rand.Rand
-}
-
-// float64 is evenly distributed in [0,1).
-func (d *dice) float64() float64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.r.Float64()
+// shaper begins a direction into, out of or between ports.
+func (s *Switch) shaper(c Condition, from, to *Port) *shaper {
+	place := s.name
+	for _, p := range []*Port{from, to} {
+		place += "\x00"
+		if p != nil {
+			place += p.name
+		}
+	}
+	return newShaper(c, s.seed, place)
 }
 
 // PortConfig describes a port. The zero value is an access port of VLAN 1.
@@ -173,7 +172,7 @@ func (s *Switch) Link(from, to *Port, c Condition) error {
 	if c == (Condition{}) {
 		delete(s.links, pair{from, to})
 	} else {
-		s.links[pair{from, to}] = newShaper(c)
+		s.links[pair{from, to}] = s.shaper(c, from, to)
 	}
 	return nil
 }
