@@ -21,7 +21,7 @@ var floors = map[string]int{
 	"kas": 2, "cluster": 2, "matrix": 2, "bitbake/pyeval": 2, "bitbake/datastore": 2, "bitbake/recipe": 2, "taskgraph": 2,
 	"sandbox": 2, "host": 2, "fetch": 2, "debian/apt": 2, "debian/repo": 2, "tools": 2, "rootfs": 2, "buildroot": 2, "bootloader": 2, "flash": 2, "vm/qemu": 2, "vm/vswitch": 2, "vm/guest": 2, "vm/netserve": 2,
 	"runqueue": 3, "siginfo": 3, "isar": 3, "isar/packages": 3, "isar/images": 3, "metadata": 3, "cpython": 3,
-	"build": 4, "multiconfig": 4, "layers": 4, "query": 4, "vmtest": 4,
+	"build": 4, "multiconfig": 4, "layers": 4, "query": 4, "vmtest": 4, "vmtest/control": 4,
 	"cli": 5,
 }
 
@@ -35,6 +35,7 @@ var edges = []string{
 	"host -> sandbox", "fetch -> sandbox", "rootfs -> sandbox", "buildroot -> sandbox", "buildroot -> rootfs", "tools -> sandbox", "tools -> debian/apt", "vm/qemu -> sandbox", "flash -> sandbox",
 	"multiconfig -> build",
 	"isar/packages -> isar", "isar/images -> isar", "metadata -> isar", "metadata -> cpython",
+	"vmtest/control -> vmtest",
 }
 
 // metadata rooms turn text into a plan; machine rooms turn bytes into artefacts. Neither knows the other.

@@ -38,8 +38,9 @@ type app struct {
 	stdout io.Writer
 	stderr io.Writer
 	env    map[string]string
-	dir    string // the current folder
-	status int    // exit status when no error says otherwise
+	dir    string   // the current folder
+	status int      // exit status when no error says otherwise
+	args   []string // behind the program's name
 	verbs  []string
 	called string // program and verb, e.g. "n3x boot"
 	plain  progressFlags
@@ -52,6 +53,7 @@ type app struct {
 var (
 	errTerminated  = errors.New("terminated")
 	errInterrupted = errors.New("interrupted")
+	errHungUp      = errors.New("the terminal was closed")
 )
 
 // Main runs the program: args[0] is the name it was called by. It returns the exit status.
@@ -85,16 +87,22 @@ func ensureHome() {
 	}
 }
 
-// withSignals cancels the context on SIGINT and SIGTERM, with a cause that tells which.
+// withSignals cancels the context on SIGINT, SIGTERM and SIGHUP, with a cause that tells which. A SIGHUP that is ignored, as under nohup, stays so.
 func withSignals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		for s := range signals {
-			if s == syscall.SIGTERM {
+			switch s {
+			case syscall.SIGTERM:
 				cancel(errTerminated)
-			} else {
+			case syscall.SIGHUP:
+				cancel(errHungUp)
+			default:
 				cancel(errInterrupted)
 			}
 		}
@@ -111,7 +119,8 @@ func (a *app) dispatch(args []string) error {
 	} else {
 		root = a.root()
 	}
-	root.SetArgs(args[1:])
+	a.args = args[1:]
+	root.SetArgs(a.args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -146,7 +155,7 @@ func (a *app) root() *cobra.Command {
 	}
 	kasBuild := a.kasBuild()
 	kasBuild.Use = strings.Replace(kasBuild.Use, "kas-build", "build", 1)
-	root.AddCommand(kasBuild, a.boot(), a.test(), a.lock(), a.plan(), a.clean(), a.cluster(), a.flash(), a.matrix(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.bitbakeLayers(), a.diffsigs(), a.dumpsig(), a.tools())
+	root.AddCommand(kasBuild, a.boot(), a.test(), a.vm(), a.lock(), a.plan(), a.clean(), a.cluster(), a.flash(), a.matrix(), a.bitbake(), a.bitbakeGetvar(), a.bitbakeQuery(), a.bitbakeLayers(), a.diffsigs(), a.dumpsig(), a.tools())
 	return root
 }
 
@@ -157,6 +166,8 @@ func (a *app) finish(err error) int {
 		case errors.Is(cause, errTerminated):
 			fmt.Fprintf(a.stderr, "%s: terminated\n", a.name)
 			return 128 + int(syscall.SIGTERM)
+		case errors.Is(cause, errHungUp):
+			return 128 + int(syscall.SIGHUP) // there is no terminal to say that on
 		case errors.Is(cause, errInterrupted):
 			fmt.Fprintf(a.stderr, "%s: interrupted\n", a.name)
 			return 128 + int(syscall.SIGINT)

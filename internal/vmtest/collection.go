@@ -90,7 +90,10 @@ func Boot(name, image string, overlays []string, direct bool) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Name, s.Overlays = name, overlays
+	s.Name, s.Overlays, s.image = name, overlays, true
 	s.Machines[0].Image, s.Machines[0].Direct = image, direct
 	return s, nil
 }
+
+// OfImage reports whether the suite is one of [Boot].
+func (s *Suite) OfImage() bool { return s.image }

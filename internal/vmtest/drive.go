@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"n3x/internal/diag"
@@ -17,6 +18,7 @@ const (
 	StateOff     = "off"
 	StateStarts  = "starting" // its agent has not answered yet
 	StateUp      = "up"
+	StatePrompt  = "no agent" // its console has shown a prompt, but no agent answers
 	StatePaused  = "paused"
 	StateSilent  = "silent" // QEMU does not answer
 	stateTimeout = 5 * time.Second
@@ -55,7 +57,7 @@ func (m *Machine) Memory() int {
 // State is what the machine is doing: one of the words of this package.
 func (m *Machine) State(ctx context.Context) string {
 	m.mu.Lock()
-	vm, up := m.vm, m.up
+	vm, up, prompt := m.vm, m.up, m.prompt
 	m.mu.Unlock()
 	if vm == nil || ended(vm) {
 		return StateOff
@@ -72,6 +74,8 @@ func (m *Machine) State(ctx context.Context) string {
 		return StatePaused
 	case up:
 		return StateUp
+	case prompt:
+		return StatePrompt
 	}
 	return StateStarts
 }
@@ -110,6 +114,61 @@ func (m *Machine) Answers(ctx context.Context, limit time.Duration) error {
 	defer m.mu.Unlock()
 	m.up = true
 	return nil
+}
+
+const (
+	// promptGrace is how long an agent may take after the console has shown a login prompt, on machines with KVM.
+	promptGrace = 5 * time.Second
+	consolePoll = 300 * time.Millisecond
+)
+
+// login is what a console shows when somebody can log in.
+var login = regexp.MustCompile(`(?m)(login:|:~[#$]|/ #)\s*$`)
+
+// Arrive starts the machine and waits until its system is there, and says how it is known: its agent answers, or, without one, the
+// console shows a prompt. A machine that does neither in the time that a boot may take goes on. One that ends is an error.
+func (m *Machine) Arrive(ctx context.Context) (how string, err error) {
+	start := time.Now()
+	if err := m.Start(ctx); err != nil {
+		return "", err
+	}
+	vm, _, err := m.on()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- m.Answers(ctx, m.lab.pace.Limit(bootLimit)) }()
+	var late <-chan time.Time
+	for {
+		select {
+		case err := <-answered:
+			switch {
+			case err == nil:
+				m.lab.pace.booted(time.Since(start))
+				return "is up", nil
+			case ended(vm):
+				return "", m.explain(vm, fmt.Errorf("machine %s ends while it starts", m.spec.Name))
+			case ctx.Err() != nil:
+				return "", context.Cause(ctx)
+			case time.Since(start) < m.lab.pace.Limit(bootLimit):
+				return "", diag.Failedf(diag.Pos{}, "machine %s was switched off while it started", m.spec.Name)
+			}
+			return "has neither an agent that answers nor shown a login prompt; it goes on (n3x vm console " + m.spec.Name + ")", nil
+		case <-vm.Done():
+			return "", m.explain(vm, fmt.Errorf("machine %s ends while it starts", m.spec.Name))
+		case <-late:
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.prompt = true
+			return "shows a prompt, but no agent answers (n3x vm console " + m.spec.Name + "),", nil
+		case <-time.After(consolePoll):
+			if late == nil && login.MatchString(vm.Console().Recent(3)) {
+				late = time.After(m.lab.pace.Limit(promptGrace))
+			}
+		}
+	}
 }
 
 // agentLimit is how long a session waits for an agent that has never answered, which an image may lack.
@@ -196,7 +255,7 @@ func (m *Machine) Shot(ctx context.Context) ([]byte, error) {
 
 // Open makes a lab with the machines of a suite, wired up and off, for somebody who drives it otherwise than by the suite's steps. c is
 // the lab's configuration but for its tools; edit, when it is not nil, changes a machine before it is added.
-func (r *Runner) Open(ctx context.Context, s *Suite, c Config, edit func(*Spec)) (*Lab, *Run, error) {
+func (r *Runner) Open(ctx context.Context, s *Suite, c Config, edit func(*Spec) error) (*Lab, *Run, error) {
 	jobs := []job{{suite: s, edit: edit}}
 	if err := r.images(ctx, jobs, Chains([]*Suite{s})); err != nil {
 		return nil, nil, err

@@ -41,6 +41,7 @@ type Machine struct {
 	since  time.Time
 	paused bool
 	up     bool // its agent has answered since then
+	prompt bool // its console has shown a prompt since then, without that
 
 	// disk takes what the machine writes. disks are those that are open: states can be in others ([Lab.Save]).
 	disk  *os.File
@@ -194,7 +195,7 @@ func (m *Machine) start(ctx context.Context, disk *os.File, paused bool) error {
 	}
 	go func() { <-vm.Done(); end() }()
 	m.vm, m.agent = vm, guest.New(vm.Channel(guest.PortName))
-	m.since, m.paused, m.up = time.Now(), paused, false
+	m.since, m.paused, m.up, m.prompt = time.Now(), paused, false, false
 	m.shell = guest.NewSessions(m.agent, vm.Channel(guest.SessionPort), func(ctx context.Context) bool {
 		open, err := vm.ChannelOpen(ctx, guest.SessionPort)
 		return open && err == nil

@@ -41,9 +41,9 @@ type job struct {
 	suite   *Suite
 	twins   []*Twin
 	images  []string
-	err     error       // why it has no images
-	edit    func(*Spec) // changes a machine before it is added; nil does not
-	skipped string      // why it does not run
+	err     error             // why it has no images
+	edit    func(*Spec) error // changes a machine before it is added; nil does not
+	skipped string            // why it does not run
 }
 
 // Run runs suites and their twins, and gives their results in that order. The error is about what is no suite's own: images that
@@ -342,7 +342,9 @@ func (r *Runner) cable(l *Lab, j job) (*cluster.Profile, map[string]string, erro
 		}
 		spec.Cards = withCards(spec.Cards, m.Cards)
 		if j.edit != nil {
-			j.edit(&spec)
+			if err := j.edit(&spec); err != nil {
+				return nil, nil, err
+			}
 		}
 		if _, err := l.Add(spec); err != nil {
 			return nil, nil, err

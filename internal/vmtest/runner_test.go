@@ -159,7 +159,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Suite{Name: "s", Profile: "p", Machines: []MachineDef{{Name: "one", Image: image}, {Name: "two", Image: image}}}
-	l, run, err := r.Open(t.Context(), s, Config{Dir: filepath.Join(dir, "out")}, func(s *Spec) { s.Memory = 99 })
+	l, run, err := r.Open(t.Context(), s, Config{Dir: filepath.Join(dir, "out")}, func(s *Spec) error { s.Memory = 99; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,8 @@ type Suite struct {
 	Always   []*Step // conditions that must hold all the time
 	// Twins are the suite with something broken on purpose: each shows that an assertion can fail.
 	Twins []*Twin
+
+	image bool // made for an image
 }
 
 // MachineDef is a machine of a suite.

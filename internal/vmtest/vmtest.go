@@ -30,7 +30,7 @@ type Config struct {
 	Dir   string                                          // gets consoles, captures and screenshots; it is made
 	Scale float64                                         // the user's factor on all time limits; 0 is 1
 	Seed  uint64                                          // decides which frames are lost
-	Own   string                                          // where machines keep files of their own while they run; "" is /var/tmp
+	Own   string                                          // where machines keep files of their own while they run, made when it is not there; "" is /var/tmp
 	Log   *Timeline                                       // receives what happens; nil is silent
 	Host  host.Host                                       // whose memory machines may take; the zero one is this one
 }
@@ -79,6 +79,11 @@ type Lab struct {
 func New(c Config) (*Lab, error) {
 	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
 		return nil, diag.Failedf(diag.Pos{}, "make a folder for what the machines say: %w", err)
+	}
+	if c.Own != "" {
+		if err := os.MkdirAll(c.Own, 0o700); err != nil {
+			return nil, diag.Failedf(diag.Pos{}, "make a folder for the machines' own files: %w", err)
+		}
 	}
 	if c.Scale == 0 {
 		c.Scale = 1

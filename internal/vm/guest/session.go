@@ -371,3 +371,13 @@ func (s *Session) Resize(rows, cols int) error {
 func (s *Session) Signal(sig syscall.Signal) error {
 	return s.all.send('S', s.id, binary.BigEndian.AppendUint32(nil, uint32(sig)))
 }
+
+// Hangup ends the session as closing a terminal does: the program gets SIGHUP, and can neither read nor write any more.
+func (s *Session) Hangup() error {
+	err := s.all.send('C', s.id, nil)
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	delete(s.all.sessions, s.id)
+	s.end(0, ErrGone)
+	return err
+}

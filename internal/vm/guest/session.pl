@@ -103,6 +103,15 @@ sub take {
     elsif ($t eq 'W')                { size($s->{out}, unpack('NN', $data)) if $s->{pty}; }
     elsif ($t eq 'A')                { $s->{credit} += unpack('N', $data); }
     elsif ($t eq 'S')                { kill(unpack('N', $data), -$s->{pid}); }
+    elsif ($t eq 'C')                { hang_up($s); }
+}
+
+sub hang_up {    # nobody is at the other end any more, as when a terminal is closed
+    my ($s) = @_;
+    kill('HUP', -$s->{pid});
+    close $s->{in} if $s->{in};
+    if ($s->{pty}) { close $s->{out} if $s->{out} && defined fileno($s->{out}); $s->{out} = undef; }
+    @$s{qw(in inbuf credit gone)} = (undef, '', $window, 1);    # what it still writes, nobody reads
 }
 
 sub feed {    # what a program reads
@@ -129,6 +138,7 @@ sub drain {    # what a program wrote; false when there is no more now
     my $n = sysread($s->{$name}, my $data, $room);
     return 0 if !defined $n && ($! == EAGAIN || $! == EINTR);
     if (!$n) { $s->{$name} = undef; return 0; }    # also EIO: nobody has the terminal open any more
+    return 1 if $s->{gone};
     $s->{credit} -= $n;
     put($name eq 'out' ? 'o' : 'e', $id, $data);
     return 1;

@@ -231,6 +231,36 @@ func TestSessionOfATerminal(t *testing.T) {
 	}
 }
 
+// Who hangs up ends what runs, with a terminal and without.
+func TestSessionHangup(t *testing.T) {
+	t.Parallel()
+	s, _ := sessions(t)
+	for _, rows := range []int{0, 24} {
+		mark := filepath.Join(t.TempDir(), "mark")
+		one, err := s.Start(t.Context(), Program{Argv: []string{"sh", "-c", "trap 'echo over > " + mark + "; exit' HUP; echo ready; while :; do sleep 0.05; done"}, Rows: rows, Cols: rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err := one.Next(t.Context()); err != nil || !strings.HasPrefix(string(o.Data), "ready") {
+			t.Fatalf("%q, %v", o.Data, err)
+		}
+		if err := one.Hangup(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := one.Next(t.Context()); !errors.Is(err, ErrGone) {
+			t.Errorf("%v", err)
+		}
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			if data, _ := os.ReadFile(mark); string(data) == "over\n" {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("with %d rows, the program goes on", rows)
+			}
+		}
+	}
+}
+
 // When the machine restarts, its sessions end, and new ones begin with a new helper.
 func TestSessionsEndWithTheirMachine(t *testing.T) {
 	t.Parallel()
