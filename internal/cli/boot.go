@@ -79,6 +79,8 @@ func (a *app) runBoot(ctx context.Context, what string, f *bootFlags) error {
 		image = ""
 	} else if _, err := os.Stat(what); err != nil {
 		return diag.Userf(diag.Pos{}, "%w", err).WithHint("name a .wic file below build/tmp/deploy/images, or kas files joined by colons")
+	} else if err := qemu.CheckImage(what); err != nil {
+		return err
 	}
 	in, err := a.enter()
 	if err != nil || !in {

@@ -1,8 +1,6 @@
 package vmtest
 
 import (
-	"errors"
-	"io"
 	"os"
 	"sync"
 
@@ -65,46 +63,4 @@ func (l *consoleLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.f.Close()
-}
-
-// copySparse copies a file without its holes, sharing blocks where the file system can.
-func copySparse(from, to string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, out.Close()); err != nil {
-			os.Remove(to)
-		}
-	}()
-	if unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
-		return nil
-	}
-	st, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	for at := int64(0); ; {
-		start, err := in.Seek(at, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) { // only a hole is left
-			return out.Truncate(st.Size())
-		}
-		if err != nil {
-			return err
-		}
-		end, err := in.Seek(start, unix.SEEK_HOLE)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.NewOffsetWriter(out, start), io.NewSectionReader(in, start, end-start)); err != nil {
-			return err
-		}
-		at = end
-	}
 }

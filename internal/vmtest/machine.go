@@ -16,6 +16,7 @@ import (
 
 	"n3x/internal/arch"
 	"n3x/internal/diag"
+	"n3x/internal/disk"
 	"n3x/internal/vm/guest"
 	"n3x/internal/vm/qemu"
 	"n3x/internal/vm/vswitch"
@@ -115,11 +116,11 @@ func (m *Machine) Start(ctx context.Context) error {
 	if err := m.lab.ready(m); err != nil {
 		return err
 	}
-	disk := m.disk
+	own := m.disk
 	if !m.spec.Persistent {
-		disk = nil
+		own = nil
 	}
-	if err := m.start(ctx, disk, false); err != nil {
+	if err := m.start(ctx, own, false); err != nil {
 		return err
 	}
 	m.lab.log(Event{Machine: m.spec.Name, Kind: "power", Text: "is switched on"})
@@ -132,29 +133,40 @@ func (m *Machine) newDisk() (*os.File, error) {
 	if err != nil {
 		return nil, diag.Userf(diag.Pos{}, "machine %s: %w", m.spec.Name, err)
 	}
-	disk, err := qemu.NewOverlay(m.lab.config.Own, st.Size())
+	overlay, err := qemu.NewOverlay(m.lab.config.Own, st.Size())
 	if err != nil {
 		return nil, diag.Failedf(diag.Pos{}, "machine %s: %w", m.spec.Name, err)
 	}
 	old := m.disk
-	m.disk = disk
-	m.disks = append(m.disks, disk)
+	m.disk = overlay
+	m.disks = append(m.disks, overlay)
 	m.dropDisk(old)
-	return disk, nil
+	return overlay, nil
 }
 
-// namedDisk is the copy of the image that outlives the lab.
-func (m *Machine) namedDisk() (qemu.Disk, error) {
-	if _, err := os.Stat(m.spec.Disk); err != nil {
-		if err := copySparse(m.spec.Image, m.spec.Disk); err != nil {
-			return qemu.Disk{}, diag.Failedf(diag.Pos{}, "machine %s: copy its disk: %w", m.spec.Name, err)
-		}
+// namedDisk is the copy of the image that outlives the lab. It appears as a whole or not at all.
+func (m *Machine) namedDisk(ctx context.Context) (qemu.Disk, error) {
+	d := qemu.Disk{Path: m.spec.Disk, Writable: true}
+	if _, err := os.Stat(d.Path); err == nil {
+		return d, nil
 	}
-	return qemu.Disk{Path: m.spec.Disk, Writable: true}, nil
+	part := d.Path + ".part"
+	err := os.RemoveAll(part) // of one that was given up
+	if err == nil {
+		err = disk.CopySparse(ctx, m.spec.Image, part)
+	}
+	if err == nil {
+		err = errors.Join(os.Chmod(part, 0o600), os.Rename(part, d.Path))
+	}
+	if err != nil {
+		os.Remove(part)
+		return d, diag.Failedf(diag.Pos{}, "machine %s: copy its disk: %w", m.spec.Name, err)
+	}
+	return d, nil
 }
 
-// start starts QEMU, with a disk like the image when disk is nil.
-func (m *Machine) start(ctx context.Context, disk *os.File, paused bool) error {
+// start starts QEMU, with a disk like the image when own is nil.
+func (m *Machine) start(ctx context.Context, own *os.File, paused bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.vm != nil {
@@ -167,11 +179,11 @@ func (m *Machine) start(ctx context.Context, disk *os.File, paused bool) error {
 	d := qemu.Disk{Path: m.spec.Image}
 	switch {
 	case m.spec.Disk != "":
-		d, err = m.namedDisk()
-	case disk == nil:
+		d, err = m.namedDisk(ctx)
+	case own == nil:
 		d.Overlay, err = m.newDisk()
 	default:
-		d.Overlay = disk
+		d.Overlay = own
 	}
 	if err != nil {
 		return err

@@ -142,7 +142,7 @@ func (r *Runner) suite(ctx context.Context, j job) []*Result {
 		}
 		return r.first(ctx, j, t, points)
 	})
-	for _, twin := range j.twins {
+	for i, twin := range j.twins {
 		tt := r.trial(j.suite, twin)
 		out = append(out, tt.res)
 		if t.res.Failed() {
@@ -150,6 +150,9 @@ func (r *Runner) suite(ctx context.Context, j job) []*Result {
 			continue
 		}
 		tt.do(func() error { return r.twin(ctx, j, t.lab, tt, points) })
+		if !slices.ContainsFunc(j.twins[i+1:], func(o *Twin) bool { return o.After == twin.After }) {
+			_ = t.lab.Forget(ctx, twin.After) // its space would be free anyway soon
+		}
 	}
 	if t.lab != nil {
 		if err := t.lab.Close(); err != nil {

@@ -29,6 +29,9 @@ type agent struct {
 	procs   map[int]execStatus
 	next    int
 	ran     []string
+	ahead   time.Duration // of its clock
+	stuck   bool          // its clock cannot be set
+
 	program func(argv []string, stdin []byte) // runs perl
 }
 
@@ -91,6 +94,7 @@ func (g *agent) answer(command string, args json.RawMessage) string {
 		Handle int64    `json:"handle"`
 		Data   []byte   `json:"buf-b64"`
 		Count  int      `json:"count"`
+		Time   int64    `json:"time"`
 	}
 	if len(args) > 0 {
 		if err := json.Unmarshal(args, &in); err != nil {
@@ -102,6 +106,14 @@ func (g *agent) answer(command string, args json.RawMessage) string {
 	case "guest-sync-delimited":
 		out = in.ID
 	case "guest-ping":
+		out = struct{}{}
+	case "guest-get-time":
+		out = time.Now().Add(g.ahead).UnixNano()
+	case "guest-set-time":
+		if g.stuck {
+			return `{"error": {"class": "GenericError", "desc": "hwclock failed"}}` + "\n"
+		}
+		g.ahead = time.Until(time.Unix(0, in.Time))
 		out = struct{}{}
 	case "guest-exec":
 		g.next++
