@@ -148,6 +148,14 @@ func (l *lines) String() string {
 	return string(l.all)
 }
 
+// nothing is a disk with a partition and nothing to boot.
+func nothing() []byte {
+	disk := make([]byte, 1<<20)
+	copy(disk[446:], "\x00\x00\x02\x00\x83\x00\x02\x00\x01\x00\x00\x00\x10\x00\x00\x00")
+	copy(disk[510:], "\x55\xaa")
+	return disk
+}
+
 // A machine that never gets anywhere, in each of the ways in which one can end. Nothing of it is left.
 func TestMachinesEnd(t *testing.T) {
 	t.Parallel()
@@ -169,11 +177,16 @@ func TestMachinesEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := newUser(t)
-			if err := os.WriteFile(filepath.Join(u.home, "m.wic"), make([]byte, 1<<20), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(u.home, "m.wic"), nothing(), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			ended, log := u.background("vm", "run", "m.wic", "--memory", "64")
 			pid := u.pid("m")
+			defer func() {
+				if t.Failed() {
+					t.Log(log)
+				}
+			}()
 			for end := time.Now().Add(30 * time.Second); !strings.Contains(u.must("vm", "list"), "starting"); time.Sleep(50 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("the machine does not start: %s", log)
