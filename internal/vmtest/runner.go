@@ -151,7 +151,7 @@ func (r *Runner) suite(ctx context.Context, j job) []*Result {
 		}
 		tt.do(func() error { return r.twin(ctx, j, t.lab, tt, points) })
 		if !slices.ContainsFunc(j.twins[i+1:], func(o *Twin) bool { return o.After == twin.After }) {
-			_ = t.lab.Forget(ctx, twin.After) // its space would be free anyway soon
+			_ = t.lab.Forget(ctx, stateOf(twin.After)) // its space would be free anyway soon
 		}
 	}
 	if t.lab != nil {
@@ -298,7 +298,7 @@ func (p points) reached(ctx context.Context, l *Lab, step string) {
 	if _, wanted := p[step]; !wanted {
 		return
 	}
-	if p[step] = l.Save(ctx, step); p[step] != nil {
+	if p[step] = l.Save(ctx, stateOf(step)); p[step] != nil {
 		l.log(Event{Kind: "state", Text: p[step].Error(), Failed: true})
 	}
 }
@@ -311,7 +311,7 @@ func (p points) again(ctx context.Context, l *Lab, t *trial, step string) error 
 	t.lab = l
 	err := capture(l, t.res.Suite)
 	if err == nil {
-		err = l.Restore(ctx, step)
+		err = l.Restore(ctx, stateOf(step))
 	}
 	if err != nil {
 		for s := range p { // the lab is in no state at all now

@@ -74,7 +74,7 @@ func (l *Lab) Save(ctx context.Context, name string) error {
 	l.mu.Lock()
 	l.saved[name] = s
 	l.mu.Unlock()
-	l.log(Event{Kind: "state", Text: fmt.Sprintf("%q is saved", name), Took: time.Since(start)})
+	l.log(Event{Kind: "state", Text: fmt.Sprintf("the state %s is saved", name), Took: time.Since(start)})
 	return nil
 }
 
@@ -124,7 +124,7 @@ func (l *Lab) Restore(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("restore the state %q: %w", name, err)
 	}
-	l.log(Event{Kind: "state", Text: fmt.Sprintf("%q is restored", name), Took: time.Since(start)})
+	l.log(Event{Kind: "state", Text: fmt.Sprintf("the state %s is restored", name), Took: time.Since(start)})
 	return nil
 }
 
