@@ -65,6 +65,9 @@ func (m *Machine) args(v view) []string {
 	a = append(a, m.consoleArgs(v)...)
 	if m.Display {
 		a = append(a, "-device", "virtio-gpu-pci", "-add-fd", addFD(v.pictureFD))
+		if b.keyboard != "" {
+			a = append(a, "-device", b.keyboard)
+		}
 	}
 	if len(m.Channels) > 0 {
 		a = append(a, "-device", "virtio-serial-pci")

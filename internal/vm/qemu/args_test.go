@@ -30,7 +30,7 @@ func TestArgs(t *testing.T) {
 -device virtio-rng-pci -action reboot=shutdown
 -kernel /k -initrd /i -append root=/dev/vda2 x=a,b
 -chardev stdio,id=serial,mux=on,signal=off -mon chardev=serial,mode=readline -serial chardev:serial -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control
--device virtio-gpu-pci -add-fd fd=7,set=7 -device virtio-serial-pci -chardev socket,id=channel0,fd=5 -device virtserialport,chardev=channel0,name=org.qemu.guest_agent.0
+-device virtio-gpu-pci -add-fd fd=7,set=7 -device virtio-keyboard-pci -device virtio-serial-pci -chardev socket,id=channel0,fd=5 -device virtserialport,chardev=channel0,name=org.qemu.guest_agent.0
 -chardev socket,id=channel1,fd=6 -device virtserialport,chardev=channel1,name=x,,y
 -netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:12:34:56,romfile=,ctrl_vlan=off
 -netdev dgram,id=net1,local.type=fd,local.str=4 -device virtio-net-pci,id=nic1,netdev=net1,mac=02:00:00:00:00:01,romfile=,ctrl_vlan=off`},

@@ -121,15 +121,16 @@ type Forward struct{ Host, Guest int }
 
 // board is what differs between architectures.
 type board struct {
-	machine string // type and its options
-	tcgCPU  string
+	machine  string // type and its options
+	tcgCPU   string
+	keyboard string // the device, when the board has none
 }
 
 // CPU models for TCG. max on amd64 crashed kernels of Debian 13 under QEMU 7.2; without five-level paging and cmpxchg16b
 // they boot. On arm64 the architected pointer authentication would cost a third of the speed.
 var boards = map[arch.Arch]board{
 	"amd64": {machine: "q35,hpet=off", tcgCPU: "max,-la57,-cx16"},
-	"arm64": {machine: "virt,gic-version=max", tcgCPU: "max,pauth-impdef=on"},
+	"arm64": {machine: "virt,gic-version=max", tcgCPU: "max,pauth-impdef=on", keyboard: "virtio-keyboard-pci"},
 }
 
 // withDefaults fills in what is not set.

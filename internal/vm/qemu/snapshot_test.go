@@ -9,10 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"n3x/internal/arch"
 )
 
 // saving is a machine whose state can be saved, with all devices that labs use.
-func saving(t *testing.T) Machine {
+func saving(t *testing.T, a arch.Arch) Machine {
 	t.Helper()
 	disk := filepath.Join(t.TempDir(), "disk.wic")
 	if err := os.WriteFile(disk, bytes.Repeat([]byte("n3x "), 1<<18), 0o444); err != nil {
@@ -23,17 +25,26 @@ func saving(t *testing.T) Machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { overlay.Close() })
-	return Machine{Arch: "amd64", Kernel: stuckKernel(t), Memory: 64, Display: true, Channels: []string{"org.qemu.guest_agent.0"},
+	return Machine{Arch: a, Kernel: stuckKernel(t), Memory: 64, Display: true, Channels: []string{"org.qemu.guest_agent.0"},
 		Disks: []Disk{{Path: disk, Overlay: overlay}}, NICs: []NIC{{User: &UserNet{Restrict: true}}}}
 }
 
 // TestSaveLoad: a state can be put back in the same QEMU and in another one, more than once, until it is forgotten.
 func TestSaveLoad(t *testing.T) {
 	t.Parallel()
-	tools, _ := hostTools(t, "amd64")
+	for _, a := range []arch.Arch{"amd64", "arm64"} {
+		t.Run(string(a), func(t *testing.T) {
+			t.Parallel()
+			saveLoad(t, a)
+		})
+	}
+}
+
+func saveLoad(t *testing.T, a arch.Arch) {
+	tools, _ := hostTools(t, a)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	m := saving(t)
+	m := saving(t, a)
 	vm, err := Start(ctx, tools, m)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +125,7 @@ func TestCannotSave(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := saving(t)
+			m := saving(t, "amd64")
 			if tt.change(&m); len(m.Disks) > 0 {
 				if err := os.Chmod(m.Disks[0].Path, 0o600); err != nil {
 					t.Fatal(err)
@@ -165,7 +176,7 @@ func TestLoadFirmware(t *testing.T) {
 	tools, fw := hostTools(t, "amd64")
 	ctx, cancel := context.WithTimeout(t.Context(), TCG.Scale(20*time.Second))
 	defer cancel()
-	m := saving(t)
+	m := saving(t, "amd64")
 	m.Kernel, m.Firmware, m.Memory = "", fw, 256
 	vm, err := Start(ctx, tools, m)
 	if err != nil {
