@@ -3,12 +3,14 @@ package vmtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"n3x/internal/diag"
 	"n3x/internal/host"
 )
 
@@ -89,5 +91,31 @@ func TestEndsEarly(t *testing.T) {
 		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s: it took %s", name, took)
 		}
+	}
+}
+
+// TestNothingToBoot: a wait ends when the firmware of a machine shows that nothing comes, long before its limit, with the console and a picture.
+func TestNothingToBoot(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("N3X_TEST_VM") != "1" {
+		t.Skip("emulates a firmware for some seconds; N3X_TEST_VM=1 runs it")
+	}
+	l, err := New(Config{Dir: t.TempDir(), Tools: emulated(t), Scale: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	m, err := l.Add(Spec{Name: "empty", Image: stuckImage(t), Memory: 256, CPUs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = m.Boot(t.Context())
+	var d *diag.Error
+	if err == nil || !strings.HasPrefix(err.Error(), "machine empty does not come up: its firmware finds nothing to boot") || !errors.As(err, &d) {
+		t.Fatal(err)
+	}
+	notes := fmt.Sprint(d.Notes)
+	if !strings.Contains(notes, "its console ends with") || !strings.Contains(notes, "its screen is "+filepath.Join(l.config.Dir, "empty-failed.png")) {
+		t.Error(notes)
 	}
 }
