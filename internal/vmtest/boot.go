@@ -91,8 +91,14 @@ func (m *Machine) WaitAgent(ctx context.Context, limit time.Duration) error {
 		}
 	}()
 	go func() {
-		err := vm.Console().WatchBoot(ctx, func() {
-			time.AfterFunc(m.lab.pace.Limit(agentGrace), func() { giveUp(errors.New(noAgent)) })
+		console := vm.Console()
+		err := console.WatchBoot(ctx, func() {
+			boots := console.Boots()
+			time.AfterFunc(m.lab.pace.Limit(agentGrace), func() {
+				if console.Boots() == boots {
+					giveUp(errors.New(noAgent))
+				}
+			})
 		})
 		if trouble := (*qemu.Trouble)(nil); errors.As(err, &trouble) {
 			giveUp(trouble)
@@ -118,6 +124,9 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	before, err := m.Do(ctx, bootID)
 	if err != nil {
 		return err
+	}
+	if vm, _, err := m.on(); err == nil {
+		vm.Console().NewBoot() // the login prompt that it shows now is no sign of the next system
 	}
 	// The answer may come before the agent is stopped, or not.
 	if _, err := m.Do(ctx, "systemctl reboot"); errors.As(err, new(*guest.StatusError)) {

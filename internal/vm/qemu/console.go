@@ -30,6 +30,7 @@ type Console struct {
 	recent []byte        // the last output, consumed or not, for messages and viewers
 	total  int64         // how much came so far
 	boot   int64         // where the output of the last boot begins
+	boots  int           // how many there were before it
 	more   chan struct{} // closed and replaced when something comes
 }
 

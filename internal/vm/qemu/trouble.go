@@ -65,11 +65,14 @@ const afterTrouble = time.Second
 var login = regexp.MustCompile(`(?m)login: ?$`)
 
 // WatchBoot waits until the console shows that the system, which was started or reset last, will not start any further; the error is then a
-// *[Trouble]. When it asks for a login name, which is no trouble, asked is called, once. Other errors are ctx's, or that the machine ended.
+// *[Trouble]. When it asks for a login name, which is no trouble, asked is called, once a boot; it may be nil. Other errors are ctx's, or that the machine ended.
 func (c *Console) WatchBoot(ctx context.Context, asked func()) error {
-	at := int64(0)
+	at, boots, told := int64(0), -1, false
 	for ended := false; ; {
 		c.mu.Lock()
+		if boots != c.boots { // it will ask again
+			boots, told = c.boots, false
+		}
 		at = max(at-overlap, c.boot, c.total-int64(len(c.recent)))
 		part := bytes.Clone(c.recent[int64(len(c.recent))-(c.total-at):])
 		at = c.total
@@ -82,9 +85,9 @@ func (c *Console) WatchBoot(ctx context.Context, asked func()) error {
 			}
 			return t
 		}
-		if asked != nil && login.Match(part) {
+		if asked != nil && !told && login.Match(part) {
 			asked()
-			asked = nil
+			told = true
 		}
 		if ended {
 			return errEnded
@@ -99,9 +102,17 @@ func (c *Console) WatchBoot(ctx context.Context, asked func()) error {
 	}
 }
 
-// booted notes that the machine was reset: what the console showed before belongs to another boot.
-func (c *Console) booted() {
+// NewBoot says that the machine is about to start anew: what the console showed before belongs to another boot. A reset notes that itself.
+func (c *Console) NewBoot() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.boot = c.total
+	c.boots++
+}
+
+// Boots is how often the machine has started anew.
+func (c *Console) Boots() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.boots
 }

@@ -43,7 +43,7 @@ func TestWatchBoot(t *testing.T) {
 	t.Parallel()
 	c := newConsole(nil, nil, nil)
 	c.append([]byte("[ 1.0] Kernel panic - not syncing: of before\r\n"))
-	c.booted()
+	c.NewBoot()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	asked := make(chan bool, 9)
@@ -62,13 +62,26 @@ func TestWatchBoot(t *testing.T) {
 	if len(asked) > 0 {
 		t.Error("the login prompt was told twice")
 	}
+	other := newConsole(nil, nil, nil)
+	go func() { end <- other.WatchBoot(ctx, func() { asked <- true }) }()
+	for boot := range 3 {
+		other.append([]byte("a login: "))
+		<-asked
+		if other.NewBoot(); other.Boots() != boot+1 {
+			t.Error("a boot was not counted")
+		}
+	}
+	other.append([]byte("Shell> "))
+	if err := <-end; !errors.As(err, &trouble) {
+		t.Error(err)
+	}
 	go func() { end <- newConsole(nil, nil, nil).WatchBoot(ctx, nil) }()
 	cancel()
 	if err := <-end; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	close(c.eof)
-	c.booted()
+	c.NewBoot()
 	if err := c.WatchBoot(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "the machine has ended") {
 		t.Error(err)
 	}

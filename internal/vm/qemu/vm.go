@@ -174,7 +174,7 @@ func (v *VM) channels(w *view, add func(*os.File) int) error {
 	v.qmp = newQMP(ours)
 	v.qmp.event = func(name string) {
 		if name == "RESET" && v.console != nil {
-			v.console.booted()
+			v.console.NewBoot()
 		}
 	}
 	w.qmpFD = add(theirs)
