@@ -36,6 +36,7 @@ type vmFlags struct {
 	cpus       int
 	memory     int
 	detach     bool
+	prompt     bool // commands come from standard input
 	persistent bool
 	held       bool // this is the process that --detach has started
 }
@@ -58,6 +59,8 @@ without the terminal.`,
 	}
 	c.Flags().StringVar(&f.name, "name", "", "what the machines are called in n3x vm list, and a single machine by itself")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "return when the machines are up, and leave them running")
+	c.Flags().BoolVarP(&f.prompt, "interactive", "i", false, "read commands that drive the machines, also where standard input is no terminal (a suite's machines have that on a terminal)")
+	c.MarkFlagsMutuallyExclusive("detach", "interactive")
 	c.Flags().BoolVar(&f.test.direct, "direct", false, "boot kernel and initrd without firmware")
 	c.Flags().IntVar(&f.cpus, "cpus", 0, "processors of each machine; 0 is the suite's, or 2")
 	c.Flags().IntVar(&f.memory, "memory", 0, "memory of each machine in MiB; 0 is the suite's, or 1024")
@@ -287,7 +290,7 @@ func (a *app) holdVM(ctx context.Context, v *vmPlan, sets []*multiconfig.Set) (e
 	}()
 	t := &tester{a: a, p: v.plan, sets: sets, found: map[arch.Arch]*foundTools{}}
 	r := &vmtest.Runner{Profiles: v.plan.profiles, Build: t.build, Tools: func(of arch.Arch) (qemu.Tools, qemu.Accel, error) { return t.tools(building, of) }}
-	lab, _, err := r.Open(building, v.suite, vmtest.Config{Dir: v.place.Folder(name), Own: v.place.Own(name), Seed: 1}, v.edit)
+	lab, run, err := r.Open(building, v.suite, vmtest.Config{Dir: v.place.Folder(name), Own: v.place.Own(name), Seed: 1}, v.edit)
 	if err != nil {
 		return or2(context.Cause(building), err)
 	}
@@ -305,6 +308,9 @@ func (a *app) holdVM(ctx context.Context, v *vmPlan, sets []*multiconfig.Set) (e
 		return nil
 	case err != nil:
 		return err
+	}
+	if v.prompts(a) {
+		return a.prompt(ctx, &control.Prompt{Server: server, Lab: lab, Run: run, Steps: v.suite.Steps})
 	}
 	if !v.f.held {
 		say(v.usage() + "; Ctrl-C ends it")
@@ -423,4 +429,32 @@ func (a *app) follow(file string) (stop func()) {
 		}
 	}()
 	return func() { close(end); all.Wait() }
+}
+
+// prompts reports whether commands are read: on a terminal for a suite, or when that is asked for.
+func (v *vmPlan) prompts(a *app) bool {
+	if v.f.held || v.f.detach {
+		return false
+	}
+	return v.f.prompt || v.suite.Steps != nil && a.terminalInput() == nil
+}
+
+// prompt drives machines by commands from the terminal, or from standard input when that is none.
+func (a *app) prompt(ctx context.Context, p *control.Prompt) error {
+	p.Out = a.stdout
+	p.Show = func(w io.Writer, err error) { diag.Render(w, a.name, err) }
+	t, err := control.OpenTerminal(a.stdin, a.stdout)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		err = p.Read(ctx, a.stdin)
+	} else {
+		err = p.Interact(ctx, t)
+		t.Restore()
+	}
+	if errors.Is(err, control.ErrStopped) {
+		return nil
+	}
+	return err
 }

@@ -274,3 +274,6 @@ func (r *Runner) Open(ctx context.Context, s *Suite, c Config, edit func(*Spec) 
 	}
 	return l, NewRun(l, profile, nodes), nil
 }
+
+// File is where something of the lab is kept, by its name.
+func (l *Lab) File(name string) string { return l.file(name) }
