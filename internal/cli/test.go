@@ -19,12 +19,12 @@ import (
 
 // testFlags are the flags of `n3x test`.
 type testFlags struct {
-	list, schema, offline, direct, noTwins bool
-	junit, report, output                  string
-	images, overlays                       []string
-	parallel                               int
-	scale                                  float64
-	seed                                   uint64
+	list, schema, offline, direct, noTwins, keep bool
+	junit, report, output                        string
+	images, overlays                             []string
+	parallel                                     int
+	scale                                        float64
+	seed                                         uint64
 }
 
 // suiteFolders are where a project's suites are.
@@ -54,6 +54,7 @@ Results, consoles and pictures are left in build/test-results.`,
 	c.Flags().StringArrayVar(&f.overlays, "overlay", nil, "a kas file behind those of each machine (repeatable)")
 	c.Flags().BoolVar(&f.direct, "direct", false, "for IMAGE.wic and KAS:FILES: boot kernel and initrd without firmware")
 	c.Flags().BoolVar(&f.noTwins, "no-twins", false, "leave out the suites' broken twins")
+	c.Flags().BoolVar(&f.keep, "keep", false, "leave the machines of a suite that fails, or of the only one, running until Ctrl-C or n3x vm stop")
 	c.Flags().IntVar(&f.parallel, "parallel", 1, "how many suites run at once")
 	c.Flags().Float64Var(&f.scale, "timeout-scale", 1, "multiply all time limits, which n3x scales by the machines' speed already")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "decides which frames a lossy network loses")

@@ -127,6 +127,9 @@ func (t *tester) run(ctx context.Context) error {
 		Scale: t.p.f.scale, Seed: t.p.f.seed, Parallel: t.p.f.parallel, Twins: !t.p.f.noTwins, Show: t.show,
 		Tools: func(of arch.Arch) (qemu.Tools, qemu.Accel, error) { return t.tools(ctx, of) },
 	}
+	if t.p.f.keep {
+		r.Stay = t.stay
+	}
 	results, err := r.Run(ctx, t.p.suites)
 	if err != nil {
 		return err
@@ -267,10 +270,33 @@ func (t *tester) tools(ctx context.Context, of arch.Arch) (qemu.Tools, qemu.Acce
 	return f.tools, f.accel, f.err
 }
 
-// show tells what happens.
-func (t *tester) show(suite string, e vmtest.Event) {
+// stay leaves a suite's machines to the user, in any terminal, until he ends that.
+func (t *tester) stay(ctx context.Context, l *vmtest.Lab, r *vmtest.Result) error {
+	if r.Twin != nil || ctx.Err() != nil || !r.Failed() && len(t.p.suites) > 1 {
+		return nil
+	}
+	place, err := t.a.place()
+	if err != nil {
+		return err
+	}
+	server, err := place.Serve(r.Suite.Name, "n3x test", l)
+	if err != nil {
+		return err
+	}
+	m := l.Machines()[0].Name()
+	t.say(fmt.Sprintf("%s: the machines stay: n3x vm ssh %s, n3x vm console %s; n3x vm stop %s goes on, Ctrl-C ends all", r.Suite.Name, m, m, r.Suite.Name))
+	held := server.Hold(ctx, l)
+	return errors.Join(held, server.Close())
+}
+
+func (t *tester) say(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	fmt.Fprintln(t.a.stderr, line)
+}
+
+// show tells what happens.
+func (t *tester) show(suite string, e vmtest.Event) {
 	line := suite + ": "
 	if e.Machine != "" {
 		line += e.Machine + " "
@@ -281,7 +307,7 @@ func (t *tester) show(suite string, e vmtest.Event) {
 	if e.Failed {
 		line += " FAILED"
 	}
-	fmt.Fprintln(t.a.stderr, line)
+	t.say(line)
 }
 
 // write leaves the results as files.

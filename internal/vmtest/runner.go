@@ -31,8 +31,8 @@ type Runner struct {
 	Seed     uint64
 	Parallel int  // how many suites run at once; 0 is 1
 	Twins    bool // runs the suites' twins, too
-	// Stay is called before the machines of a suite end, for somebody who wants to look; nil does not.
-	Stay func(ctx context.Context, l *Lab, r *Result)
+	// Stay is called behind the last step of a suite or a twin, for somebody who wants to look; nil does not.
+	Stay func(ctx context.Context, l *Lab, r *Result) error
 	Show func(suite string, e Event)
 }
 
@@ -225,11 +225,11 @@ func capture(l *Lab, s *Suite) error {
 func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func(context.Context, *Step)) error {
 	s := t.res.Suite
 	limit := t.lab.pace.Limit(s.Limit)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the suite's %s are over", limit.Round(time.Second)))
+	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the suite's %s are over", limit.Round(time.Second)))
 	defer cancel()
 	run := NewRun(t.lab, t.profile, t.nodes)
 	run.behind, run.Always = behind, s.Always
-	failed := run.All(ctx, steps)
+	failed := run.All(limited, steps)
 	t.res.Cases = run.Cases()
 	leases, err := t.lab.leases()
 	t.res.Notes = append(t.res.Notes, leases...)
@@ -238,7 +238,7 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 		t.res.Err = unexpectedDrops(t.lab, s)
 	}
 	if r.Stay != nil {
-		r.Stay(ctx, t.lab, t.res)
+		err = errors.Join(err, r.Stay(ctx, t.lab, t.res))
 	}
 	return err
 }
