@@ -19,12 +19,12 @@ import (
 
 // testFlags are the flags of `n3x test`.
 type testFlags struct {
-	list, schema, offline, direct, noTwins, keep bool
-	junit, report, output                        string
-	images, overlays                             []string
-	parallel                                     int
-	scale                                        float64
-	seed                                         uint64
+	list, schema, offline, direct, noTwins, keep, interactive bool
+	junit, report, output                                     string
+	images, overlays                                          []string
+	parallel                                                  int
+	scale                                                     float64
+	seed                                                      uint64
 }
 
 // suiteFolders are where a project's suites are.
@@ -55,6 +55,7 @@ Results, consoles and pictures are left in build/test-results.`,
 	c.Flags().BoolVar(&f.direct, "direct", false, "for IMAGE.wic and KAS:FILES: boot kernel and initrd without firmware")
 	c.Flags().BoolVar(&f.noTwins, "no-twins", false, "leave out the suites' broken twins")
 	c.Flags().BoolVar(&f.keep, "keep", false, "leave the machines of a suite that fails, or of the only one, running until Ctrl-C or n3x vm stop")
+	c.Flags().BoolVarP(&f.interactive, "interactive", "i", false, "boot one suite's machines and read commands: its steps one by one, faults, a shell on a machine (help lists them)")
 	c.Flags().IntVar(&f.parallel, "parallel", 1, "how many suites run at once")
 	c.Flags().Float64Var(&f.scale, "timeout-scale", 1, "multiply all time limits, which n3x scales by the machines' speed already")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "decides which frames a lossy network loses")
@@ -281,7 +282,22 @@ func (a *app) runTest(ctx context.Context, args []string, f *testFlags) error {
 	if f.list {
 		return a.listSuites(p.suites)
 	}
+	if f.interactive {
+		return a.interactiveTest(ctx, p)
+	}
 	return a.runSuites(ctx, p)
+}
+
+// interactiveTest leaves a suite's machines and steps to the user.
+func (a *app) interactiveTest(ctx context.Context, p *testPlan) error {
+	if len(p.suites) != 1 {
+		return diag.Userf(diag.Pos{}, "--interactive drives the machines of one suite, and these are %d", len(p.suites)).WithHint("name one: n3x test --list")
+	}
+	place, err := a.place()
+	if err != nil {
+		return err
+	}
+	return a.runPlannedVM(ctx, &vmPlan{f: &vmFlags{test: *p.f, prompt: true}, plan: p, suite: p.suites[0], place: place})
 }
 
 func (a *app) listSuites(suites []*vmtest.Suite) error {

@@ -42,7 +42,7 @@ type vmFlags struct {
 }
 
 func (a *app) vmRun() *cobra.Command {
-	f := vmFlags{test: testFlags{parallel: 1, scale: 1}}
+	f := vmFlags{test: testFlags{parallel: 1, scale: 1, seed: 1}}
 	c := &cobra.Command{
 		Use:   "run [NAME=]IMAGE.wic|[NAME=]KAS:FILES|SUITE...",
 		Short: "Run a machine, or the machines of a suite",
@@ -245,11 +245,15 @@ func (a *app) runVM(ctx context.Context, args []string, f *vmFlags) error {
 	if err != nil {
 		return err
 	}
+	return a.runPlannedVM(ctx, v)
+}
+
+func (a *app) runPlannedVM(ctx context.Context, v *vmPlan) error {
 	if !inside() {
 		if err := v.free(ctx); err != nil {
 			return err
 		}
-		if f.detach && !f.held {
+		if v.f.detach && !v.f.held {
 			return a.detach(ctx, v)
 		}
 	}
@@ -290,7 +294,7 @@ func (a *app) holdVM(ctx context.Context, v *vmPlan, sets []*multiconfig.Set) (e
 	}()
 	t := &tester{a: a, p: v.plan, sets: sets, found: map[arch.Arch]*foundTools{}}
 	r := &vmtest.Runner{Profiles: v.plan.profiles, Build: t.build, Tools: func(of arch.Arch) (qemu.Tools, qemu.Accel, error) { return t.tools(building, of) }}
-	lab, run, err := r.Open(building, v.suite, vmtest.Config{Dir: v.place.Folder(name), Own: v.place.Own(name), Seed: 1}, v.edit)
+	lab, run, err := r.Open(building, v.suite, vmtest.Config{Dir: v.place.Folder(name), Own: v.place.Own(name), Seed: v.f.test.seed, Scale: v.f.test.scale}, v.edit)
 	if err != nil {
 		return or2(context.Cause(building), err)
 	}
