@@ -1,8 +1,11 @@
 package vmtest
 
 import (
+	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -220,5 +223,87 @@ func TestTwinsWithoutStates(t *testing.T) {
 	tt.do(func() error { return r.twin(t.Context(), j, nil, tt, points{"first": errNotReached}) })
 	if res := tt.res; res.Failed() || len(res.Cases) != 4 || !strings.Contains(strings.Join(res.Notes, "\n"), "its machines were booted: the state of the suite's own run behind step \"first\" is not there: ") {
 		t.Errorf("%v, %d cases; %q", res.Err, len(res.Cases), res.Notes)
+	}
+}
+
+// firstCluster is the byte at 4096 of what a machine has written; "" when it has written nothing there. It reads the tables of QEMU's format.
+func firstCluster(t *testing.T, overlay *os.File) string {
+	t.Helper()
+	number := func(at int64) int64 {
+		b := make([]byte, 8)
+		if _, err := overlay.ReadAt(b, at); err != nil {
+			t.Fatal(err)
+		}
+		return int64(binary.BigEndian.Uint64(b) & 0x00fffffffffffe00)
+	}
+	table := number(number(40))
+	if table == 0 || number(table) == 0 {
+		return ""
+	}
+	b := make([]byte, 1)
+	if _, err := overlay.ReadAt(b, number(table)+4096); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestDisks: what a machine has written is there again when it is persistent, is gone when it is not, and is that of then in a state.
+func TestDisks(t *testing.T) {
+	t.Parallel()
+	l, err := New(Config{Dir: t.TempDir(), Tools: emulated(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	must := func(errs ...error) {
+		t.Helper()
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	io := func(m *Machine, command string) { // as the machine's own disk controller
+		t.Helper()
+		const all = "/machine/peripheral-anon"
+		var devices []struct{ Name, Type string }
+		must(m.vm.QMP(t.Context(), "qom-list", map[string]string{"path": all}, &devices))
+		at := slices.IndexFunc(devices, func(d struct{ Name, Type string }) bool { return d.Type == "child<virtio-blk-pci>" })
+		line := fmt.Sprintf(`qemu-io -d %s/%s/virtio-backend "%s"`, all, devices[at].Name, command)
+		must(m.vm.QMP(t.Context(), "human-monitor-command", map[string]string{"command-line": line}, nil))
+	}
+	for _, persistent := range []bool{false, true} {
+		image := stuckImage(t)
+		m, err := l.Add(Spec{Name: fmt.Sprintf("persistent-%t", persistent), Image: image, Direct: true, Memory: 64, CPUs: 1, Persistent: persistent})
+		must(err, m.Start(t.Context()))
+		holds := func(want string) bool {
+			t.Helper()
+			io(m, "flush")
+			return firstCluster(t, m.disk) == want
+		}
+		if !holds("") {
+			t.Error("the disk is not the image")
+		}
+		io(m, "write -P 0x41 4096 65536")
+		must(m.PowerOff(), m.Start(t.Context()))
+		if holds("A") != persistent || holds("") == persistent {
+			t.Errorf("persistent is %t, but the disk is not", persistent)
+		}
+		io(m, "write -P 0x42 4096 65536")
+		must(l.Save(t.Context(), m.Name()))
+		io(m, "write -P 0x43 4096 65536")
+		must(l.Restore(t.Context(), m.Name()))
+		if !holds("B") {
+			t.Error("the state has another disk")
+		}
+		io(m, "write -P 0x43 4096 65536")
+		must(m.PowerOff(), l.Restore(t.Context(), m.Name()))
+		if !holds("B") {
+			t.Error("the state in another QEMU has another disk")
+		}
+		if data, err := os.ReadFile(image); err != nil || strings.ContainsAny(string(data), "ABC") {
+			t.Errorf("the image was changed, %v", err)
+		}
+		must(m.PowerOff(), l.Forget(t.Context(), m.Name()))
 	}
 }
