@@ -67,16 +67,12 @@ func (r *Runner) Run(ctx context.Context, suites []*Suite) ([]*Result, error) {
 	results := make([][]*Result, len(jobs))
 	limit := make(chan struct{}, max(r.Parallel, 1))
 	var all sync.WaitGroup
-	for i, j := range jobs {
-		if j.skipped != "" {
-			results[i] = []*Result{{Suite: j.suite, Skipped: j.skipped, Start: time.Now()}}
-			continue
-		}
+	for _, group := range sharing(jobs) {
 		all.Add(1)
 		limit <- struct{}{}
 		go func() {
 			defer func() { <-limit; all.Done() }()
-			results[i] = r.suite(ctx, j)
+			r.together(ctx, jobs, group, results)
 		}()
 	}
 	all.Wait()
@@ -93,13 +89,18 @@ func (r *Runner) skip(s *Suite) string {
 	return ""
 }
 
-// trial is one run of a suite, or of a twin, in a lab.
-type trial struct {
-	res     *Result
-	log     *Timeline
+// stage is machines that are wired up.
+type stage struct {
 	lab     *Lab
 	profile *cluster.Profile
-	nodes   map[string]string
+	nodes   map[string]string // of the profile, by machine
+}
+
+// trial is one run of a suite, or of a twin, on a stage.
+type trial struct {
+	stage
+	res *Result
+	log *Timeline
 }
 
 // trial prepares a run, whose result has a folder of its own.
@@ -128,19 +129,22 @@ func (t *trial) end(err error) {
 	t.res.judge()
 }
 
-// suite runs a suite and its twins.
-func (r *Runner) suite(ctx context.Context, j job) []*Result {
+// suite runs a suite and its twins, on the machines of one before when there are some, and closes them unless there is more to run on them.
+func (r *Runner) suite(ctx context.Context, j job, on stage, more bool) ([]*Result, stage) {
 	t := r.trial(j.suite, nil)
 	out := []*Result{t.res}
 	points := points{}
 	for _, twin := range j.twins {
 		points[twin.After] = errNotReached
 	}
+	if more {
+		points[""] = errNotReached
+	}
 	t.do(func() error {
 		if j.err != nil {
 			return j.err
 		}
-		return r.first(ctx, j, t, points)
+		return r.first(ctx, j, on, t, points)
 	})
 	for i, twin := range j.twins {
 		tt := r.trial(j.suite, twin)
@@ -149,25 +153,50 @@ func (r *Runner) suite(ctx context.Context, j job) []*Result {
 			tt.res.Start, tt.res.Dir, tt.res.Skipped = time.Now(), "", "the suite itself failed"
 			continue
 		}
-		tt.do(func() error { return r.twin(ctx, j, t.lab, tt, points) })
-		if !slices.ContainsFunc(j.twins[i+1:], func(o *Twin) bool { return o.After == twin.After }) {
+		tt.do(func() error { return r.twin(ctx, j, t.stage, tt, points) })
+		if !slices.ContainsFunc(j.twins[i+1:], func(o *Twin) bool { return o.After == twin.After }) && (twin.After != "" || !more) {
 			_ = t.lab.Forget(ctx, stateOf(twin.After)) // its space would be free anyway soon
 		}
 	}
-	if t.lab != nil {
-		if err := t.lab.Close(); err != nil {
-			t.end(err)
-		}
+	if t.lab == nil {
+		return out, stage{}
 	}
-	return out
+	if more && points[""] == nil && ctx.Err() == nil {
+		for step := range points {
+			if step != "" {
+				_ = t.lab.Forget(ctx, stateOf(step)) // the next suite has steps of its own
+			}
+		}
+		return out, t.stage
+	}
+	if err := t.lab.Close(); err != nil {
+		t.end(err)
+	}
+	return out, stage{}
 }
 
-// first runs the suite itself, in a lab that stays for its twins.
-func (r *Runner) first(ctx context.Context, j job, t *trial, p points) error {
+// first runs the suite itself, on machines that stay for its twins.
+func (r *Runner) first(ctx context.Context, j job, on stage, t *trial, p points) error {
+	if on.lab != nil {
+		why := p.again(ctx, on, t, "")
+		if why == nil {
+			t.res.Notes = append(t.res.Notes, "its machines are those of the suite before, in the state after their boot")
+			return r.own(ctx, j, t, p)
+		}
+		t.res.Notes = append(t.res.Notes, fmt.Sprintf("its machines were booted: the state of the suite before is not there: %v", why))
+		if err := on.lab.Close(); err != nil {
+			return err
+		}
+	}
 	if err := r.build(ctx, j, t); err != nil {
 		return err
 	}
 	p.reached(ctx, t.lab, "")
+	return r.own(ctx, j, t, p)
+}
+
+// own runs the suite's own steps, and saves the states in which its twins begin.
+func (r *Runner) own(ctx context.Context, j job, t *trial, p points) error {
 	return r.steps(ctx, t, j.suite.Steps, func(ctx context.Context, s *Step) {
 		if s.Name != "" {
 			p.reached(ctx, t.lab, s.Name)
@@ -227,6 +256,7 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 	limit := t.lab.pace.Limit(s.Limit)
 	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the suite's %s are over", limit.Round(time.Second)))
 	defer cancel()
+	before := drops(t.lab)
 	run := NewRun(t.lab, t.profile, t.nodes)
 	run.behind, run.Always = behind, s.Always
 	failed := run.All(limited, steps)
@@ -235,7 +265,7 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 	t.res.Notes = append(t.res.Notes, leases...)
 	t.res.Notes = append(t.res.Notes, fmt.Sprintf("limits were %.1f times those of machines with KVM", t.lab.pace.Factor()))
 	if failed == nil && t.res.Twin == nil {
-		t.res.Err = unexpectedDrops(t.lab, s)
+		t.res.Err = unexpectedDrops(t.lab, s, before)
 	}
 	if r.Stay != nil {
 		err = errors.Join(err, r.Stay(ctx, t.lab, t.res))
@@ -244,11 +274,11 @@ func (r *Runner) steps(ctx context.Context, t *trial, steps []*Step, behind func
 }
 
 // twin runs a twin from the state of the suite's own run where it begins to differ, or else in a lab of its own.
-func (r *Runner) twin(ctx context.Context, j job, l *Lab, t *trial, p points) error {
+func (r *Runner) twin(ctx context.Context, j job, on stage, t *trial, p points) error {
 	twin := t.res.Twin
 	why := p[twin.After]
 	if why == nil {
-		if why = p.again(ctx, l, t, twin.After); why == nil {
+		if why = p.again(ctx, on, t, twin.After); why == nil {
 			t.res.Notes = append(t.res.Notes, "it began with the state of the suite's own run "+stateOf(twin.After))
 			return r.steps(ctx, t, twin.steps(j.suite)[twin.at(j.suite):], nil)
 		}
@@ -303,23 +333,27 @@ func (p points) reached(ctx context.Context, l *Lab, step string) {
 	}
 }
 
-// again puts the state of a point back for a twin, whose results go to a folder of their own.
-func (p points) again(ctx context.Context, l *Lab, t *trial, step string) error {
-	if err := l.output(t.res.Dir, t.log); err != nil {
+// again puts the state of a point back for a trial, whose results go to a folder of their own.
+func (p points) again(ctx context.Context, on stage, t *trial, step string) error {
+	if err := on.lab.output(t.res.Dir, t.log); err != nil {
 		return err
 	}
-	t.lab = l
-	err := capture(l, t.res.Suite)
+	t.stage = on
+	err := capture(on.lab, t.res.Suite)
 	if err == nil {
-		err = l.Restore(ctx, stateOf(step))
+		err = on.lab.Restore(ctx, stateOf(step))
 	}
 	if err != nil {
 		for s := range p { // the lab is in no state at all now
 			p[s] = err
 		}
-		t.lab = nil
+		t.stage = stage{}
+		return err
 	}
-	return err
+	if _, wanted := p[step]; wanted {
+		p[step] = nil
+	}
+	return nil
 }
 
 // cable adds the suite's machines.
@@ -359,17 +393,27 @@ func (r *Runner) cable(l *Lab, j job) (*cluster.Profile, map[string]string, erro
 	return profile, nodes, nil
 }
 
-// unexpectedDrops fails when the switch dropped frames for a reason that nobody asked for: a network that works loses nothing.
-func unexpectedDrops(l *Lab, s *Suite) error {
-	var errs []error
+// drops are what each port has counted so far.
+func drops(l *Lab) map[string]vswitch.Counters {
+	out := map[string]vswitch.Counters{}
 	for _, m := range l.Machines() {
-		for _, card := range sortedKeys(m.ports) {
-			c := m.ports[card].Counters()
-			for r := range vswitch.Reasons() {
-				if n := c.Dropped[r]; n > 0 && !expected(r) && !slices.Contains(s.Drops, dropName(r)) {
-					errs = append(errs, diag.Failedf(s.Pos, "the switch dropped %d frames at %s/%s: %s", n, m.Name(), card, r).
-						WithHint("when the test means that, write drops: [%s]", dropName(r)))
-				}
+		for card, port := range m.ports {
+			out[m.Name()+"/"+card] = port.Counters()
+		}
+	}
+	return out
+}
+
+// unexpectedDrops fails when the switch has dropped frames since then for a reason that nobody asked for: a network that works loses nothing.
+func unexpectedDrops(l *Lab, s *Suite, before map[string]vswitch.Counters) error {
+	var errs []error
+	now := drops(l)
+	for _, port := range sortedKeys(now) {
+		for r := range vswitch.Reasons() {
+			n := now[port].Dropped[r] - before[port].Dropped[r]
+			if n > 0 && !expected(r) && !slices.Contains(s.Drops, dropName(r)) {
+				errs = append(errs, diag.Failedf(s.Pos, "the switch dropped %d frames at %s: %s", n, port, r).
+					WithHint("when the test means that, write drops: [%s]", dropName(r)))
 			}
 		}
 	}

@@ -139,10 +139,13 @@ func TestUnexpectedDrops(t *testing.T) {
 	}
 	for one.ports["eth1"].Counters().Dropped[vswitch.Untagged] == 0 {
 	}
-	if err := unexpectedDrops(l, &Suite{}); err == nil || !strings.Contains(err.Error(), "dropped 1 frames at one/eth1: untagged on a trunk") {
+	if err := unexpectedDrops(l, &Suite{}, nil); err == nil || !strings.Contains(err.Error(), "dropped 1 frames at one/eth1: untagged on a trunk") {
 		t.Error(err)
 	}
-	if err := unexpectedDrops(l, &Suite{Drops: []string{"untagged-on-a-trunk"}}); err != nil {
+	if err := unexpectedDrops(l, &Suite{Drops: []string{"untagged-on-a-trunk"}}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := unexpectedDrops(l, &Suite{}, drops(l)); err != nil { // those of a suite before
 		t.Error(err)
 	}
 }

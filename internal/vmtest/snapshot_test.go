@@ -191,11 +191,12 @@ func TestTwinsFromStates(t *testing.T) {
 	t.Parallel()
 	r := &Runner{Dir: t.TempDir(), Tools: emulated(t), Twins: true}
 	s := suiteOf(t, "s", strings.Replace(twins, "%s", stuckImage(t), 1))
-	results, err := r.Run(t.Context(), []*Suite{s})
+	next := suiteOf(t, "next", strings.Replace(twins, "%s", s.Machines[0].Image, 1)) // on the same machine
+	results, err := r.Run(t.Context(), []*Suite{s, next})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []int{3, 3, 2, 3, 4}
+	want := []int{3, 3, 2, 3, 4, 3, 3, 2, 3, 4}
 	if len(results) != len(want) {
 		t.Fatalf("%d results", len(results))
 	}
@@ -205,6 +206,12 @@ func TestTwinsFromStates(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(res.Dir, "m.console")); err != nil {
 			t.Error(err)
+		}
+		if i == 5 {
+			if !strings.Contains(strings.Join(res.Notes, "\n"), "its machines are those of the suite before") {
+				t.Errorf("%s: %q", res.Name(), res.Notes)
+			}
+			continue
 		}
 		if i > 0 && !strings.Contains(strings.Join(res.Notes, "\n"), "it began with the state of the suite's own run") {
 			t.Errorf("%s: %q", res.Name(), res.Notes)
@@ -220,7 +227,7 @@ func TestTwinsWithoutStates(t *testing.T) {
 	s.Twins = s.Twins[:1]
 	j := job{suite: s, twins: s.Twins, images: []string{s.Machines[0].Image}}
 	tt := r.trial(s, s.Twins[0])
-	tt.do(func() error { return r.twin(t.Context(), j, nil, tt, points{"first": errNotReached}) })
+	tt.do(func() error { return r.twin(t.Context(), j, stage{}, tt, points{"first": errNotReached}) })
 	if res := tt.res; res.Failed() || len(res.Cases) != 4 || !strings.Contains(strings.Join(res.Notes, "\n"), "its machines were booted: the state of the suite's own run behind step \"first\" is not there: ") {
 		t.Errorf("%v, %d cases; %q", res.Err, len(res.Cases), res.Notes)
 	}
