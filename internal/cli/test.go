@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +16,6 @@ import (
 	"n3x/internal/cluster"
 	"n3x/internal/diag"
 	"n3x/internal/vmtest"
-	"n3x/internal/yaml"
 )
 
 // testFlags are the flags of `n3x test`.
@@ -146,18 +147,28 @@ func (a *app) suiteOf(arg string, f *testFlags) (*vmtest.Suite, error) {
 		}
 		return nil, nil
 	}
-	data, err := os.ReadFile(first)
+	if !exists(first) {
+		return nil, diag.Userf(diag.Pos{}, "%s does not exist", first)
+	}
+	if chain || isKas(first) {
+		return a.chainSuite(arg, f)
+	}
+	return vmtest.ReadFile(arg, a.relative)
+}
+
+// kasHeader is the line that every kas file has, and no suite.
+var kasHeader = regexp.MustCompile(`(?m)^\s*["']?header["']?\s*:`)
+
+// isKas tells a kas file from a suite by its beginning.
+func isKas(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, diag.Userf(diag.Pos{}, "%w", err)
+		return false
 	}
-	if chain {
-		return a.chainSuite(arg, f)
-	}
-	root, err := yaml.Parse(first, data, nil)
-	if err == nil && root.Lookup("header") != nil {
-		return a.chainSuite(arg, f)
-	}
-	return vmtest.Read(arg, data)
+	defer f.Close()
+	start := make([]byte, 64<<10)
+	n, _ := io.ReadFull(f, start)
+	return kasHeader.Match(start[:n])
 }
 
 // chainSuite boots what kas files build.

@@ -39,12 +39,22 @@ func ReadDir(dir string, show func(string) string) ([]*Suite, error) {
 
 // ReadFile reads a suite from a file. Files that it names are looked up beside it, from the current folder on.
 func ReadFile(path string, show func(string) string) (*Suite, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, diag.Userf(diag.Pos{}, "read a suite: %w", err)
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxSuite {
+		return nil, diag.Userf(diag.Pos{File: show(path)}, "a suite is a file of at most %d bytes", maxSuite)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, diag.Userf(diag.Pos{}, "read a suite: %w", err)
 	}
 	return Read(show(path), data)
 }
+
+// maxSuite is far above what anybody writes, and below what would take all memory: positions make YAML's nodes large.
+const maxSuite = 256 << 10
 
 // Choose gives the suites that have one of the words as name or tag, in the order of all; a name may be a pattern as shells have it.
 func Choose(all []*Suite, words []string) ([]*Suite, error) {
