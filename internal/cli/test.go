@@ -12,9 +12,11 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"n3x/internal/cluster"
 	"n3x/internal/diag"
+	"n3x/internal/vm/qemu"
 	"n3x/internal/vmtest"
 )
 
@@ -79,6 +81,19 @@ func (f *testFlags) check() error {
 		return diag.Userf(diag.Pos{}, "--parallel is %d", f.parallel).WithHint("give a number from 1 to 64")
 	case f.scale < 0.1 || f.scale > 1000 || f.scale != f.scale:
 		return diag.Userf(diag.Pos{}, "--timeout-scale is %g", f.scale).WithHint("give a number from 0.1 to 1000; 2 makes all limits twice as long")
+	case f.interactive && (f.junit != "" || f.report != "" || f.output != "" || f.keep || f.parallel != 1):
+		return diag.Userf(diag.Pos{}, "--interactive has no results and one suite: it does not go with --junit, --report, --output, --keep and --parallel")
+	}
+	for _, file := range []string{f.junit, f.report} {
+		if file == "" {
+			continue
+		}
+		if st, err := os.Stat(file); err == nil && !st.Mode().IsRegular() {
+			return diag.Userf(diag.Pos{}, "results cannot be written to %s, which is no file", file)
+		}
+		if err := unix.Access(filepath.Dir(file), unix.W_OK|unix.X_OK); err != nil {
+			return diag.Userf(diag.Pos{}, "results cannot be written to %s: its folder: %w", file, err)
+		}
 	}
 	return nil
 }
@@ -134,8 +149,10 @@ func (a *app) planTests(args []string, f *testFlags) (*testPlan, error) {
 // suiteOf is the suite that an argument is or stands for; nil when it is a word that chooses one.
 func (a *app) suiteOf(arg string, f *testFlags) (*vmtest.Suite, error) {
 	if strings.HasSuffix(arg, ".wic") {
-		if _, err := os.Stat(arg); err != nil {
+		if st, err := os.Stat(arg); err != nil {
 			return nil, diag.Userf(diag.Pos{}, "%w", err).WithHint("name a .wic file below build/tmp/deploy/images")
+		} else if !st.Mode().IsRegular() {
+			return nil, diag.Userf(diag.Pos{}, "%s is no regular file", arg)
 		}
 		return vmtest.Boot(strings.TrimSuffix(filepath.Base(arg), ".wic"), a.absolute(arg), nil, f.direct)
 	}
@@ -200,7 +217,7 @@ func (a *app) suiteFolder() (string, error) {
 func (p *testPlan) change(a *app) error {
 	for _, o := range p.f.overlays {
 		for one := range strings.SplitSeq(o, ":") {
-			if _, err := os.Stat(one); err != nil {
+			if st, err := os.Stat(one); err != nil || !st.Mode().IsRegular() {
 				return diag.Userf(diag.Pos{}, "overlay %q does not exist", one)
 			}
 			for _, s := range p.suites {
@@ -210,14 +227,16 @@ func (p *testPlan) change(a *app) error {
 			}
 		}
 	}
+	given := map[string]bool{}
 	for _, image := range p.f.images {
 		name, file, ok := strings.Cut(image, "=")
 		if !ok || name == "" {
 			return diag.Userf(diag.Pos{}, "--image is %q", image).WithHint("write --image MACHINE=FILE.wic")
 		}
-		if _, err := os.Stat(file); err != nil {
-			return diag.Userf(diag.Pos{}, "--image %s: %w", name, err)
+		if given[name] {
+			return diag.Userf(diag.Pos{}, "--image is given twice for machine %s", name)
 		}
+		given[name] = true
 		found := false
 		for _, s := range p.suites {
 			for i := range s.Machines {
@@ -228,6 +247,21 @@ func (p *testPlan) change(a *app) error {
 		}
 		if !found {
 			return diag.Unknown(diag.Pos{}, "none of the chosen suites", "machine", name, p.machines())
+		}
+		if st, err := os.Stat(file); err != nil || !st.Mode().IsRegular() {
+			return diag.Userf(diag.Pos{}, "--image %s: %s does not exist", name, file)
+		}
+	}
+	for _, s := range p.suites {
+		for _, m := range s.Machines {
+			if filepath.IsAbs(m.Image) { // of the command line
+				if err := qemu.CheckImage(m.Image); err != nil {
+					return err
+				}
+			}
+			if m.Image != "" && len(p.f.overlays) > 0 {
+				return diag.Userf(m.Pos, "--overlay changes what kas files build, and machine %s of suite %s has an image", m.Name, s.Name)
+			}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -146,13 +147,32 @@ func (t *tester) occupy() (*atomicfile.Lock, error) {
 	if err := os.MkdirAll(t.out, 0o777); err != nil {
 		return nil, diag.Userf(diag.Pos{}, "make the folder of the results: %w", err)
 	}
-	lock, err := atomicfile.TryLock(filepath.Join(t.out, ".lock"))
-	if err != nil {
-		return nil, diag.Userf(diag.Pos{}, "another n3x test uses %s: %w", t.a.relative(t.out), err).WithHint("wait for it, or choose another folder by --output")
+	ours := exists(filepath.Join(t.out, ".lock"))
+	if !ours && exists(filepath.Join(t.out, "suites")) {
+		return nil, diag.Userf(diag.Pos{}, "%s has a folder suites that is not n3x test's, which would replace it", t.a.relative(t.out)).WithHint("choose another folder by --output")
 	}
-	if err := os.RemoveAll(filepath.Join(t.out, "suites")); err != nil {
-		lock.Unlock()
-		return nil, diag.Failedf(diag.Pos{}, "remove the results of before: %w", err)
+	lock, err := atomicfile.TryLock(filepath.Join(t.out, ".lock"))
+	switch {
+	case errors.Is(err, atomicfile.ErrLocked):
+		return nil, diag.Userf(diag.Pos{}, "another n3x test uses %s: %w", t.a.relative(t.out), err).WithHint("wait for it, or choose another folder by --output")
+	case err != nil:
+		return nil, diag.Userf(diag.Pos{}, "write results: %w", err).WithHint("choose another folder by --output")
+	}
+	// A run that is killed must not leave the results of the one before.
+	for _, old := range []string{filepath.Join(t.out, "suites"), filepath.Join(t.out, "junit.xml"), filepath.Join(t.out, "report.html")} {
+		if err := os.RemoveAll(old); err != nil {
+			lock.Unlock()
+			return nil, diag.Failedf(diag.Pos{}, "remove the results of before: %w", err)
+		}
+	}
+	for _, old := range []string{t.p.f.junit, t.p.f.report} {
+		if old == "" {
+			continue
+		}
+		if err := os.Remove(t.a.absolute(old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			lock.Unlock()
+			return nil, diag.Userf(diag.Pos{}, "remove the results of before: %w", err)
+		}
 	}
 	return lock, nil
 }
@@ -325,7 +345,7 @@ func (t *tester) write(results []*vmtest.Result) error {
 			files = append(files, t.a.absolute(w.also))
 		}
 		for _, f := range files {
-			if err := atomicfile.Write(f, []byte(b.String()), 0o666); err != nil {
+			if err := atomicfile.Write(f, []byte(b.String()), 0o644); err != nil {
 				return diag.Failedf(diag.Pos{}, "write the results: %w", err)
 			}
 		}

@@ -121,6 +121,14 @@ func (a *app) planVM(args []string, f *vmFlags) (*vmPlan, error) {
 	if err := v.forward(); err != nil {
 		return nil, err
 	}
+	for _, m := range s.Machines {
+		if err := control.CheckName(m.Name); err != nil {
+			return nil, err
+		}
+	}
+	if f.cpus < 0 || f.cpus > 255 || f.memory < 0 || f.memory > 0 && f.memory < 32 {
+		return nil, diag.Userf(diag.Pos{}, "--cpus %d --memory %d is out of range", f.cpus, f.memory).WithHint("1 to 255 processors, and at least 32 MiB")
+	}
 	v.plan.suites = []*vmtest.Suite{s}
 	if err := v.plan.locate(a); err != nil {
 		return nil, err

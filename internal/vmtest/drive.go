@@ -140,6 +140,12 @@ func (m *Machine) Arrive(ctx context.Context) (how string, err error) {
 	defer cancel()
 	answered := make(chan error, 1)
 	go func() { answered <- m.Answers(ctx, m.lab.pace.Limit(bootLimit)) }()
+	stuck := make(chan error, 1)
+	go func() {
+		if err := vm.Console().WatchBoot(ctx, func() {}); errors.As(err, new(*qemu.Trouble)) {
+			stuck <- err
+		}
+	}()
 	var late <-chan time.Time
 	for {
 		select {
@@ -163,6 +169,8 @@ func (m *Machine) Arrive(ctx context.Context) (how string, err error) {
 			defer m.mu.Unlock()
 			m.prompt = true
 			return "shows a prompt, but no agent answers (n3x vm console " + m.spec.Name + "),", nil
+		case err := <-stuck:
+			return "", m.explain(vm, fmt.Errorf("machine %s does not come up: %w", m.spec.Name, err))
 		case <-time.After(consolePoll):
 			if late == nil && login.MatchString(vm.Console().Recent(3)) {
 				late = time.After(m.lab.pace.Limit(promptGrace))

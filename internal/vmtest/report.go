@@ -4,9 +4,11 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,6 +102,9 @@ func (s *shown) collect() error {
 		return nil
 	}
 	entries, err := os.ReadDir(s.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it ended before there were machines
+	}
 	if err != nil {
 		return err
 	}

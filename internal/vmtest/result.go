@@ -63,6 +63,8 @@ func (r *Result) judge() {
 	switch c := r.failedCase(); {
 	case c == nil:
 		r.Err = fmt.Errorf("%s: nothing failed although %s: step %q cannot fail", r.Twin.Pos, r.Twin.Name, r.Twin.Fails)
+	case errors.As(c.Err, new(*unanswered)): // whatever was asked, it is not known
+		r.Err = fmt.Errorf("%s: step %q had to fail, but nobody answered, which proves nothing: %w", r.Twin.Pos, c.Name, c.Err)
 	case c.Name != r.Twin.Fails:
 		r.Err = fmt.Errorf("%s: step %q had to fail, but %q did: %w", r.Twin.Pos, r.Twin.Fails, c.Name, c.Err)
 	default:

@@ -3,7 +3,6 @@ package vmtest
 import (
 	"bytes"
 	"encoding/xml"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,7 +88,7 @@ func TestHTML(t *testing.T) {
 	if strings.Contains(b.String(), "ZgotmplZ") {
 		t.Error("the template refuses a value")
 	}
-	if err := WriteHTML(&b, []*Result{{Suite: &Suite{}, Dir: filepath.Join(t.TempDir(), "none")}}); !errors.Is(err, os.ErrNotExist) {
+	if err := WriteHTML(&b, []*Result{{Suite: &Suite{}, Dir: filepath.Join(t.TempDir(), "none")}}); err != nil { // it has ended before there was anything to keep
 		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -189,6 +190,10 @@ func (r *Runner) first(ctx context.Context, j job, on stage, t *trial, p points)
 		}
 	}
 	if err := r.build(ctx, j, t); err != nil {
+		if r.Stay != nil && t.lab != nil && ctx.Err() == nil {
+			t.res.Err = err
+			return r.Stay(ctx, t.lab, t.res)
+		}
 		return err
 	}
 	p.reached(ctx, t.lab, "")
@@ -431,10 +436,14 @@ func expected(r vswitch.Reason) bool {
 
 // fileName is a name without what file systems and shells dislike.
 func fileName(s string) string {
-	return strings.Trim(strings.Map(func(r rune) rune {
+	name := strings.Trim(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
 			return r
 		}
 		return '-'
 	}, s), "-")
+	if name == s {
+		return name
+	}
+	return fmt.Sprintf("%.60s-%08x", name, crc32.ChecksumIEEE([]byte(s))) // two names must not become one
 }

@@ -233,7 +233,11 @@ func (r *suiteReader) make(name string, n, item *yaml.Node) Action {
 	case "heal":
 		return &Partition{}
 	case "copy":
-		return &CopyIn{filepath.Join(filepath.Dir(n.Pos.File), word(n.Lookup("from"))), word(n.Lookup("to"))}
+		from := word(n.Lookup("from"))
+		if !filepath.IsAbs(from) {
+			from = filepath.Join(filepath.Dir(n.Pos.File), from)
+		}
+		return &CopyIn{from, word(n.Lookup("to"))}
 	case "keep":
 		return &CopyOut{word(n.Lookup("from")), filepath.Base(word(n.Lookup("as")))}
 	default:
@@ -291,6 +295,12 @@ func (r *suiteReader) pattern(n *yaml.Node) *regexp.Regexp {
 // check looks at what names refer to.
 func (s *Suite) check(r *suiteReader) {
 	machines := map[string]bool{"all": true}
+	if len(s.Machines) == 0 {
+		r.fail(s.Pos, "the suite has no machines")
+	}
+	if len(s.Steps) == 0 {
+		r.fail(s.Pos, "the suite has no steps, and so nothing that could fail")
+	}
 	for _, m := range s.Machines {
 		if m.Name == "all" {
 			r.fail(m.Pos, "a machine is not called all, which means all of them")
@@ -304,8 +314,9 @@ func (s *Suite) check(r *suiteReader) {
 		}
 		servers[d.Name] = true
 	}
-	titles := map[string]bool{}
+	titles, twice := map[string]bool{}, map[string]bool{}
 	for _, st := range s.Steps {
+		twice[st.Name] = titles[st.Name] && st.Name != ""
 		titles[st.Name] = true
 	}
 	for _, st := range s.Always {
@@ -321,11 +332,17 @@ func (s *Suite) check(r *suiteReader) {
 			if name != "" && !titles[name] {
 				r.fail(t.Pos, "twin %q names a step %q, which the suite does not have", t.Name, name)
 			}
+			if twice[name] {
+				r.fail(t.Pos, "twin %q names a step %q, and there are two of that name", t.Name, name)
+			}
 		}
 		if slices.ContainsFunc(s.Always, func(st *Step) bool { return t.After != "" && st.Name == t.After }) {
 			r.fail(t.Pos, "twin %q: after names a step, and %q is a condition that always holds", t.Name, t.After)
 		}
 		named := func(st *Step) bool { return st.Name == t.Fails }
+		if slices.ContainsFunc(t.Steps, named) {
+			r.fail(t.Pos, "twin %q: step %q has to be the suite's, not one of what breaks it", t.Name, t.Fails)
+		}
 		if !slices.ContainsFunc(s.Always, named) && slices.IndexFunc(s.Steps, named) < t.at(s) {
 			r.fail(t.Pos, "twin %q breaks something after step %q, so that step %q cannot fail because of it", t.Name, t.After, t.Fails)
 		}

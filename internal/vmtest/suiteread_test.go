@@ -89,7 +89,7 @@ func TestReadSuite(t *testing.T) {
 
 func TestCardsOfSuites(t *testing.T) {
 	t.Parallel()
-	s, err := Read("x.yaml", []byte("machines: {a: {cards: {eth1: {tagged: [10, 20], untagged: 5}, eth2: {switch: other, untagged: 7, mac: '52:54:00:AA:00:01'}, eth3: {}}}}\nsteps: []\n"))
+	s, err := Read("x.yaml", []byte("machines: {a: {cards: {eth1: {tagged: [10, 20], untagged: 5}, eth2: {switch: other, untagged: 7, mac: '52:54:00:AA:00:01'}, eth3: {}}}}\nsteps: [{machine: a, file: /x}]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +153,10 @@ func TestBadSuites(t *testing.T) {
 		{"machines: {a: {cards: {eth1: {tagged: [0]}}}}\nsteps: []\n", "x.yaml:1:40: item 1 of machines.a.cards.eth1.tagged"},
 		{"machines: {a: {cards: {eth1: {mac: '01:00:5e:00:00:01'}}}}\nsteps: []\n", `mac is "01:00:5e:00:00:01"`},
 		{"machines: {a: {cards: {wan0: {}}}}\nsteps: []\n", `"wan0" in machines.a.cards is no name`},
+		{"machines: {}\nsteps: [{heal: true}]\n", "x.yaml:1: the suite has no machines"},
+		{"machines: {a: {}}\nsteps: []\n", "x.yaml:1: the suite has no steps"},
+		{head + "  - {machine: a, run: x, name: n}\ntwins: [{name: t, steps: [{machine: a, run: y, name: n}], fails: n}]\n", `step "n" has to be the suite's`},
+		{head + "  - {machine: a, run: x, name: n}\n  - {machine: a, run: y, name: n}\ntwins: [{name: t, steps: [{machine: a, run: y}], fails: n}]\n", "there are two of that name"},
 		{"machines: {a: {cpu: 2}}\nsteps: []\n", `machines.a has no key "cpu"`},
 	} {
 		if _, err := Read("x.yaml", []byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {

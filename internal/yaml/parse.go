@@ -22,11 +22,42 @@ const (
 	maxNodes    = 1 << 20 // after aliases are followed
 )
 
+// maxBrackets bounds what the library is given at all: its time and memory grow with the square of the depth. It is far above maxDepth, since
+// brackets are counted in texts, too.
+const maxBrackets = 1000
+
+// tooDeep is the line where more brackets are open than anybody writes, or more list items begin; 0 is nowhere.
+func tooDeep(data []byte) int {
+	open, line, items := 0, 1, 0
+	for i, c := range data {
+		switch c {
+		case '[', '{':
+			open++
+		case ']', '}':
+			open = max(open-1, 0)
+		case '\n':
+			line++
+			items = 0
+		case '-', '?', ':':
+			if i+1 < len(data) && data[i+1] == ' ' {
+				items++
+			}
+		}
+		if open > maxBrackets || items > maxBrackets {
+			return line
+		}
+	}
+	return 0
+}
+
 // Parse reads one YAML document. name is used in positions; warn receives duplicate keys.
 func Parse(name string, data []byte, warn func(diag.Pos, string)) (n *Node, err error) {
 	data, err = cleanText(name, data)
 	if err != nil {
 		return nil, err
+	}
+	if line := tooDeep(data); line > 0 {
+		return nil, diag.Userf(diag.Pos{File: name, Line: line}, "the file is nested more than %d deep", maxBrackets)
 	}
 	data, colon := hideColons(data)
 	defer func() {

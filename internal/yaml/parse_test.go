@@ -57,3 +57,21 @@ func TestColons(t *testing.T) {
 		}
 	}
 }
+
+// TestDeep is about what the library would take all memory for: it is refused before.
+func TestDeep(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{"a: 1\nsteps: " + strings.Repeat("[", 200000), "x.yaml:2: the file is nested more than 1000 deep"},
+		{strings.Repeat("{a: ", 200000), "x.yaml:1: the file is nested more than 1000 deep"},
+		{strings.Repeat("- ", 200000), "x.yaml:1: the file is nested more than 1000 deep"},
+	} {
+		if _, err := Parse("x.yaml", []byte(tt.text), nil); err == nil || err.Error() != tt.want {
+			t.Errorf("%.20q: %v", tt.text, err)
+		}
+	}
+	long := "a: |\n" + strings.Repeat("  if [ -e x ]; then echo {}; fi; echo \"a - b - c\"\n", 5000) + "b: [" + strings.Repeat("1, ", 5000) + "2]\n"
+	if _, err := Parse("x.yaml", []byte(long), nil); err != nil {
+		t.Error(err)
+	}
+}

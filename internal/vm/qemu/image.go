@@ -21,6 +21,11 @@ var loaderNames = map[string]arch.Arch{
 // ImageArch is the architecture that a disk image boots on, by the loaders in its EFI system partition; "" when it has no such
 // partition or loader, or several. Errors are those of reading the file.
 func ImageArch(file string) (arch.Arch, error) {
+	if st, err := os.Stat(file); err != nil {
+		return "", err
+	} else if !st.Mode().IsRegular() { // a pipe would never open
+		return "", fmt.Errorf("%s is no regular file", file)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return "", err
