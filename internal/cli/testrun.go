@@ -25,18 +25,7 @@ import (
 
 // runSuites builds the images and runs the suites.
 func (a *app) runSuites(ctx context.Context, p *testPlan) error {
-	sets, err := a.testSets(ctx, p)
-	if err != nil {
-		return err
-	}
-	if !inside() {
-		for _, s := range sets {
-			if err := s.Prepare(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	in, err := a.enter()
+	sets, in, err := a.enterWithSets(ctx, p)
 	if err != nil || !in {
 		return err
 	}
@@ -45,6 +34,22 @@ func (a *app) runSuites(ctx context.Context, p *testPlan) error {
 		t.out = filepath.Join(p.buildDir(a), "test-results")
 	}
 	return t.run(ctx)
+}
+
+// enterWithSets reads the kas files of all images, prepares their builds, and continues inside the sandbox, as [app.enter] does.
+func (a *app) enterWithSets(ctx context.Context, p *testPlan) (sets []*multiconfig.Set, in bool, err error) {
+	if sets, err = a.testSets(ctx, p); err != nil {
+		return nil, false, err
+	}
+	if !inside() {
+		for _, s := range sets {
+			if err := s.Prepare(ctx); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	in, err = a.enter()
+	return sets, in, err
 }
 
 // buildDir is the build folder of the suites' project.

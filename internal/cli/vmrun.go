@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,18 +266,7 @@ func (a *app) runPlannedVM(ctx context.Context, v *vmPlan) error {
 			return a.detach(ctx, v)
 		}
 	}
-	sets, err := a.testSets(ctx, v.plan)
-	if err != nil {
-		return err
-	}
-	if !inside() {
-		for _, s := range sets {
-			if err := s.Prepare(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	in, err := a.enter()
+	sets, in, err := a.enterWithSets(ctx, v.plan)
 	if err != nil || !in {
 		return err
 	}
@@ -304,7 +294,7 @@ func (a *app) holdVM(ctx context.Context, v *vmPlan, sets []*multiconfig.Set) (e
 	r := &vmtest.Runner{Profiles: v.plan.profiles, Build: t.build, Tools: func(of arch.Arch) (qemu.Tools, qemu.Accel, error) { return t.tools(building, of) }}
 	lab, run, err := r.Open(building, v.suite, vmtest.Config{Dir: v.place.Folder(name), Own: v.place.Own(name), Seed: v.f.test.seed, Scale: v.f.test.scale}, v.edit)
 	if err != nil {
-		return or2(context.Cause(building), err)
+		return cmp.Or(context.Cause(building), err)
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	server.Show(lab)
@@ -328,14 +318,6 @@ func (a *app) holdVM(ctx context.Context, v *vmPlan, sets []*multiconfig.Set) (e
 		say(v.usage() + "; Ctrl-C ends it")
 	}
 	return server.Hold(ctx, lab)
-}
-
-// or2 is the first error that is one.
-func or2(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
 }
 
 func (v *vmPlan) usage() string {
